@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# PYTHON is any Python from 3.11 on. TORCH pins the CPU build that the project is developed on; set it empty to choose your own.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup model demo test test-all lint types contracts check bench e2e clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## Make the virtual environment
+
+$(VENV)/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "dsassist needs Python 3.11 or newer; set PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+model: setup  ## Pull the default model (491 MB, once)
+	@$(BIN)/dsassist model pull
+
+demo: model  ## Watch your own machine complete real code
+	@$(BIN)/dsassist demo
+
+test: model  ## Run the default tests
+	$(BIN)/python -m pytest
+
+test-all: model  ## Run the default and the slow tests
+	$(BIN)/python -m pytest -m 'not gpu and not e2e'
+
+lint: setup  ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## Types
+	$(BIN)/mypy
+
+contracts: setup  ## Import contracts
+	$(BIN)/lint-imports
+
+check: lint types contracts test  ## Everything that CI runs, but for the editors
+
+bench: model  ## Run every benchmark, --quick (see benchmarks/README.md)
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b --quick || exit 1; done
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

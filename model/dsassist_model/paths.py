@@ -1,0 +1,48 @@
+"""Where a user's state lives. ``DSASSIST_HOME`` moves all of it (tests set it); otherwise the platform's own folders.
+
+Nothing here creates a folder: who writes, creates.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+__all__ = ["cache_dir", "config_dir", "models_dir", "runtime_dir"]
+
+
+def _home() -> Path | None:
+    value = os.environ.get("DSASSIST_HOME")
+    return Path(value).expanduser().absolute() if value else None
+
+
+def cache_dir() -> Path:
+    """Models and indexes: can be deleted, costs time to get back."""
+    home = _home()
+    return home / "cache" if home else Path(platformdirs.user_cache_path("dsassist", appauthor=False))
+
+
+def models_dir() -> Path:
+    """Pulled and converted models."""
+    return cache_dir() / "models"
+
+
+def config_dir() -> Path:
+    """Holds ``config.toml``."""
+    home = _home()
+    return home / "config" if home else Path(platformdirs.user_config_path("dsassist", appauthor=False))
+
+
+def runtime_dir() -> Path:
+    """Sockets, locks and tokens. Short, because a Unix socket's path holds only about 100 bytes."""
+    home = _home()
+    if home:
+        return home / "run"
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(platformdirs.user_runtime_path("dsassist", appauthor=False))
+    if hasattr(os, "getuid"):
+        return Path(tempfile.gettempdir()) / f"dsassist-{os.getuid()}"
+    return cache_dir() / "run"
