@@ -1,6 +1,6 @@
 """The ``dsassist`` command: one file a group of commands, and the only place that prints.
 
-Each file has ``register(app)``. Nothing heavy is imported before a command runs, so that ``dsassist --help`` stays quick.
+Each file has ``register(app)``. Nothing heavy is imported before a command runs: ``dsassist --help`` stays quick.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def print_note(message: str) -> None:
 
 
 def user_settings(overrides: dict[str, Any] | None = None) -> Settings:
-    """Settings of ``config.toml`` with ``overrides`` on top. A bad value becomes a note on stderr and its default is used.
+    """Settings of ``config.toml`` with ``overrides`` on top. A bad value becomes a note on stderr, its default is used.
 
     Raises:
         SettingsError: the file cannot be read at all.

@@ -1,0 +1,141 @@
+"""Messages of our own, beside LSP's. All names start with ``dsassist/``.
+
+| Method | Kind | Parameters → result |
+|---|---|---|
+| ``dsassist/status`` | notification to the client | `Status`: whenever it changes |
+| ``dsassist/status`` | request | → `Status`: as it is now |
+| ``dsassist/whyNothing`` | request | → `WhyNothing`: why the last request for a completion showed nothing |
+| ``dsassist/pause`` | request | `Pause` → `Status`: stop or resume suggestions until the server ends |
+| ``dsassist/didShow`` | notification to the server | `Shown`: a suggestion became visible |
+| ``dsassist/didAccept`` | notification to the server | `Accepted`: one was taken, in whole or in part |
+
+A suggestion's ``id`` is the first argument of its item's ``command`` (``dsassist.accepted``), which editors run when
+all of it is taken; a client that cannot tell what was shown or taken in part need not send the last two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+from cattrs.errors import BaseValidationError
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol
+
+__all__ = [
+    "DID_ACCEPT",
+    "DID_SHOW",
+    "PAUSE",
+    "STATUS",
+    "WHY_NOTHING",
+    "Accepted",
+    "Pause",
+    "Protocol",
+    "Shown",
+    "State",
+    "Status",
+    "WhyNothing",
+    "define_message",
+]
+
+STATUS = "dsassist/status"
+WHY_NOTHING = "dsassist/whyNothing"
+PAUSE = "dsassist/pause"
+DID_SHOW = "dsassist/didShow"
+DID_ACCEPT = "dsassist/didAccept"
+
+State = Literal["ready", "loading", "no_model", "error", "paused", "stopped"]
+
+
+@attrs.frozen
+class Status:
+    """How the assistant is. Field names are as on the wire."""
+
+    state: State
+    message: str = ""
+    """What is so, in one sentence."""
+    remedy: str = ""
+    """What to do about it, empty where nothing needs doing."""
+    progress: float = 0.0
+    """0 to 1, with ``loading``."""
+    model: str = ""
+    version: str = ""
+    """Of dsassist."""
+
+
+@attrs.frozen
+class WhyNothing:
+    """``reason`` is a short stable word (``none`` when a suggestion was shown), ``message`` a sentence."""
+
+    reason: str
+    message: str
+    suppressed: str = ""
+    """The text that was held back, where there was one."""
+
+
+@attrs.frozen
+class Pause:
+    """Parameters of ``dsassist/pause``."""
+
+    paused: bool
+
+
+@attrs.frozen
+class Shown:
+    """Parameters of ``dsassist/didShow``."""
+
+    id: str
+
+
+@attrs.frozen
+class Accepted:
+    """Parameters of ``dsassist/didAccept``. ``characters`` is how much was taken, in code points; None is all."""
+
+    id: str
+    characters: int | None = None
+
+
+_PARAMETERS: dict[str, type[Any] | None] = {
+    STATUS: None,
+    WHY_NOTHING: None,
+    PAUSE: Pause,
+    DID_SHOW: Shown,
+    DID_ACCEPT: Accepted,
+}
+
+
+def define_message(method: str, parameters: type[Any] | None) -> None:
+    """Give a method of ours the attrs class of its parameters; None for a method without any."""
+    _PARAMETERS[method] = parameters
+
+
+class Protocol(LanguageServerProtocol):
+    """pygls's protocol, with our messages, and an answer to every request that cannot be read.
+
+    pygls drops a request whose parameters do not fit, and its client would wait for ever.
+    """
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """The typed message of a JSON object."""
+        method = data.get("method")
+        if "jsonrpc" not in data or not isinstance(method, str):
+            return super().structure_message(data)
+        try:
+            if method in _PARAMETERS:
+                return self._own_message(method, data)
+            return super().structure_message({"params": None, **data})
+        except JsonRpcException as error:
+            if "id" in data:
+                self._send_response(data["id"], error=error.to_response_error())
+            raise
+
+    def _own_message(self, method: str, data: dict[str, Any]) -> Any:
+        kind, params = _PARAMETERS[method], data.get("params")
+        if kind is not None:
+            try:
+                params = self._converter.structure(params, kind)
+            except (BaseValidationError, TypeError, ValueError, KeyError) as problem:
+                raise JsonRpcInvalidParams(f"{method} takes {kind.__name__}, not {params!r}") from problem
+        if "id" in data:
+            return JsonRPCRequestMessage(id=data["id"], method=method, jsonrpc=data["jsonrpc"], params=params)
+        return JsonRPCNotification(method=method, jsonrpc=data["jsonrpc"], params=params)
