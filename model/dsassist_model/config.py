@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 
 # A damaged header can hold any number; beyond these it is not a model that could be loaded at all.
 _LARGEST = 1 << 24
+_MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST:
                 raise BadModelFile(f"The model's {name} is {value!r}, which no model has.", remedy=_DAMAGED)
+        if self.num_layers > _MOST_LAYERS:
+            raise BadModelFile(f"The model has {self.num_layers} layers, which no model has.", remedy=_DAMAGED)
         if self.num_heads % self.num_kv_heads:
             raise BadModelFile(
                 f"{self.num_heads} query heads cannot share {self.num_kv_heads} key heads evenly.", remedy=_DAMAGED
