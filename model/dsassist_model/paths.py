@@ -5,13 +5,15 @@ Nothing here creates a folder: who writes, creates.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-__all__ = ["cache_dir", "config_dir", "models_dir", "runtime_dir"]
+__all__ = ["EngineFiles", "cache_dir", "config_dir", "engine_files", "models_dir", "runtime_dir"]
 
 
 def _home() -> Path | None:
@@ -46,3 +48,25 @@ def runtime_dir() -> Path:
     if hasattr(os, "getuid"):
         return Path(tempfile.gettempdir()) / f"dsassist-{os.getuid()}"
     return cache_dir() / "run"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFiles:
+    """Where one engine, shared by all of a user's editors, is found."""
+
+    socket: Path
+    """Unix socket, mode 0600."""
+    lock: Path
+    """Held by the engine while it lives."""
+    log: Path
+    address: Path
+    """With ``--tcp``: JSON with ``url`` and ``token``, mode 0600."""
+
+
+def engine_files(model: str, device: str) -> EngineFiles:
+    """The files of the engine for a model, as the settings name it, on a device. A path is made absolute first."""
+    if Path(model).expanduser().exists():
+        model = str(Path(model).expanduser().resolve())
+    key = hashlib.sha256(f"{model}\0{device}".encode()).hexdigest()[:12]
+    folder = runtime_dir()
+    return EngineFiles(*(folder / f"engine-{key}.{ending}" for ending in ("sock", "lock", "log", "json")))
