@@ -58,6 +58,10 @@ class BackendSettings:
     api_key_variable: str = ""
     """Name of the environment variable that holds the key of a foreign server. The key itself is never stored."""
 
+    fim_template: str = ""
+    """For an `openai` server that refuses `suffix` (vLLM does): the model's own template, with `{prefix}` and `{suffix}`.
+    Qwen2.5-Coder's is `<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>`."""
+
     timeout_seconds: float = 30.0
     """How long to wait for an answer before giving up."""
 
