@@ -1,0 +1,51 @@
+/* Shared by the CPU kernels. Everything is row-major; a [M, K] array is M rows of K contiguous elements. */
+#ifndef DSASSIST_NATIVE_H
+#define DSASSIST_NATIVE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include <omp.h>
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+#include <immintrin.h>
+#endif
+
+/* exp(x) for float, within 2 ulp on [-87, 88], clamped outside; no branches, so that loops around it vectorise.
+   exp(x) = 2^n * 2^f with n = round(x / ln 2); 2^f by a degree-6 polynomial (minimax on [-0.5, 0.5]). */
+static inline float fast_expf(float x) {
+  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  float t = x * 1.44269504f;
+  float n = t + 12582912.0f; /* 1.5 * 2^23: adding it rounds to the nearest integer */
+  n -= 12582912.0f;
+  float f = t - n;
+  float p = 1.5353362e-4f;
+  p = p * f + 1.3398874e-3f;
+  p = p * f + 9.6184373e-3f;
+  p = p * f + 5.5503324e-2f;
+  p = p * f + 2.4022648e-1f;
+  p = p * f + 6.9314720e-1f;
+  p = p * f + 1.0f;
+  union { float f; int32_t i; } u;
+  u.f = p;
+  u.i += (int32_t)n << 23;
+  return u.f;
+}
+
+/* One row to int8 by its own largest magnitude: q = round(x / s), s = max|x| / 127. Ties to even, as torch.round does. */
+static inline float quantize_row(const float *x, int8_t *q, int64_t k) {
+  float top = 0.0f;
+#pragma omp simd reduction(max : top)
+  for (int64_t i = 0; i < k; i++) {
+    float a = fabsf(x[i]);
+    top = a > top ? a : top;
+  }
+  float s = top > 0.0f ? top / 127.0f : 1.0f;
+#pragma omp simd
+  for (int64_t i = 0; i < k; i++) {
+    float v = x[i] / s + 12582912.0f; /* rounds to the nearest integer, ties to even */
+    q[i] = (int8_t)(int32_t)(v - 12582912.0f);
+  }
+  return s;
+}
+
+#endif

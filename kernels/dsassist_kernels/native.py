@@ -1,0 +1,120 @@
+"""Compiles a C file of ours with the machine's own compiler, once, and loads it. Nothing requires it: without a
+compiler,
+or when the compiled code fails its self-check, every operation runs on PyTorch's own.
+
+The library is kept in a folder of the user's cache, under a name made from the source, the compiler's flags and the
+processor, so that a changed source or another machine sharing the folder never meets an old one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+__all__ = ["Status", "disable", "enabled", "library", "pointer", "set_folder", "status"]
+
+_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=off",
+    "-std=gnu11",
+    "-shared",
+    "-fPIC",
+)
+_HEADER = Path(__file__).with_name("native.h")
+
+_folder: Path | None = None
+_enabled = True
+
+
+class Status:
+    """What became of each source file, for ``dsassist doctor``: file name → ``compiled`` or the reason why not."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, str] = {}
+
+
+status = Status()
+
+
+def set_folder(folder: Path) -> None:
+    """Where compiled libraries are kept; call it before the first kernel runs. A temporary folder otherwise."""
+    global _folder
+    _folder = folder
+
+
+def disable(*, yes: bool = True) -> None:
+    """Run on PyTorch's operations only (tests force this; so does the environment variable ``DSASSIST_NATIVE=0``)."""
+    global _enabled
+    _enabled = not yes
+
+
+def enabled() -> bool:
+    """Whether compiled kernels may be used."""
+    return _enabled and os.environ.get("DSASSIST_NATIVE", "1") != "0"
+
+
+def pointer(tensor: torch.Tensor | None) -> ctypes.c_void_p:
+    """The address of a tensor's first element, for a C argument; NULL for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+@functools.cache
+def library(source: Path) -> ctypes.CDLL | None:
+    """The compiled form of ``source``, or None where there is no working compiler."""
+    try:
+        path = _compile(source)
+        loaded = ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError) as error:
+        status.sources[source.parent.name] = str(error)
+        return None
+    status.sources[source.parent.name] = "compiled"
+    return loaded
+
+
+def _compile(source: Path) -> Path:
+    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if compiler is None:
+        raise OSError("no C compiler on PATH")
+    text = source.read_bytes() + _HEADER.read_bytes()
+    key = hashlib.sha256(text + repr((_FLAGS, compiler, _processor(), torch.__version__)).encode()).hexdigest()[:16]
+    folder = (
+        _folder or Path(tempfile.gettempdir()) / f"dsassist-kernels-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} belongs to another user")
+    target = folder / f"{source.parent.name}-{key}.so"
+    if target.exists():
+        return target
+    # Several processes may compile at once: each writes its own file, and the rename decides.
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        built = Path(temporary) / target.name
+        # libgomp is the one that PyTorch has loaded already (same soname), so both share one pool of threads.
+        command = [compiler, *_FLAGS, "-fopenmp", f"-I{_HEADER.parent}", str(source), "-o", str(built), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise OSError(f"{Path(compiler).name} failed on {source.parent.name}: {last}")
+        built.replace(target)
+    return target
+
+
+def _processor() -> str:
+    """What ``-march=native`` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
