@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsassist_model.config import ModelConfig
 
-__all__ = ["expected_shapes"]
+__all__ = ["expected_shapes", "fused_sources"]
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -28,3 +28,17 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if not config.tie_embeddings:
         shapes["head.weight"] = (config.vocab_size, hidden)
     return shapes
+
+
+def fused_sources(config: ModelConfig) -> dict[str, tuple[str, ...]]:
+    """Tensors of a converted model, before quantization → the canonical tensors whose rows they join, in order."""
+    sources: dict[str, tuple[str, ...]] = {}
+    for name in expected_shapes(config):
+        stem, _, kind = name.rpartition(".")
+        layer, _, role = stem.rpartition(".")
+        if role in ("q", "gate"):
+            fused, members = ("qkv", ("q", "k", "v")) if role == "q" else ("gate_up", ("gate", "up"))
+            sources[f"{layer}.{fused}.{kind}"] = tuple(f"{layer}.{member}.{kind}" for member in members)
+        elif role not in ("k", "v", "up"):
+            sources[name] = (name,)
+    return sources
