@@ -4,7 +4,8 @@ In the file: ``embed``, ``layers.{i}.{qkv,o,gate_up,down}`` and ``head`` (none w
 each quantized by the scheme, and norms and biases in float32. Metadata holds the format's version, the
 configuration, the special tokens, the quantization and the source's hash, so nothing is guessed from a name.
 
-``python -m dsassist_model.convert MODEL`` converts in a process of its own and prints ``bytes-done bytes-in-all``.
+``python -m dsassist_model.convert MODEL`` converts in a process of its own and prints a JSON object a line:
+``{"done", "total"}`` in bytes, or at the end ``{"message", "remedy"}`` of an error.
 """
 
 from __future__ import annotations
@@ -171,10 +172,10 @@ def _write(source: SourceModel, chosen: Scheme, sha256: str, folder: Path, progr
         file.write(header)
         file.truncate(len(header) + total)
         for name, at, tensor in _quantized(source, chosen):
-            data = memoryview(tensor.contiguous().view(torch.uint8).numpy())
+            data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
             file.seek(len(header) + offsets[name] + at)
             file.write(data)
-            done += data.nbytes
+            done += len(data)
             if progress:
                 progress(done, total)
         file.flush()
@@ -283,19 +284,23 @@ def _source_sha256(place: ModelPlace) -> str:
 
 
 def main() -> int:
-    """See the module's docstring. Errors go to stderr as two lines, message and remedy; the exit status is 3."""
+    """See the module's docstring."""
     last = -1
+
+    def tell(facts: Mapping[str, object]) -> None:
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
 
     def report(done: int, total: int) -> None:
         nonlocal last
         if done * 100 // total > last:
             last = done * 100 // total
-            print(done, total, flush=True)  # noqa: T201
+            tell({"done": done, "total": total})
 
     try:
         convert(store.resolve(sys.argv[1]), progress=report)
     except ModelError as error:
-        sys.stderr.write(f"{error.message}\n{error.remedy}\n")
+        tell({"message": error.message, "remedy": error.remedy})
         return error.exit_code
     return 0
 

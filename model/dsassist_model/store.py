@@ -55,7 +55,9 @@ class ModelPlace:
     @property
     def pulled(self) -> bool:
         """Whether the source is there. A download is moved to its place only after its hash was checked."""
-        return self.source.exists()
+        if self.entry is None:
+            return self.source.exists()
+        return self.source.is_file() and self.source.stat().st_size == self.entry.bytes
 
 
 def resolve(name_or_path: str | Path) -> ModelPlace:
