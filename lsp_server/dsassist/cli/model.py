@@ -78,14 +78,13 @@ def _list(as_json: bool) -> None:
         typer.echo(json.dumps(rows, indent=1))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("Model", "State", "Download", "Fills in the middle", "Licence", ""):
-        table.add_column(title, justify="right" if title == "Download" else "left", no_wrap=title == "Model")
+    for title in ("Model", "State", "Download", ""):
+        table.add_column(title, justify="right" if title == "Download" else "left", no_wrap=bool(title))
     default = _default()
     for row, model in zip(rows, catalog.models(), strict=True):
         name = f"[bold]{model.name}[/] *" if model.name == default else model.name
         state = {"ready": "[green]ready[/]", "pulled": "[yellow]pulled[/]"}.get(row["state"], f"[dim]{row['state']}[/]")
-        fills_in = "yes" if model.fim else "no"
-        table.add_row(name, state, _size(model.bytes), fills_in, model.licence, f"[dim]{model.note}[/]")
+        table.add_row(name, state, _size(model.bytes), f"[dim]{model.note}[/]")
     console.print(table)
     console.print(
         f"[dim]* the model of your settings. Models lie in {escape(str(paths.models_dir()))}[/]", soft_wrap=True
@@ -225,12 +224,13 @@ def _plain_reporter() -> Callable[[pull.Progress], None]:
         if now.stage == "failed":
             print_note(f"{now.source} {_GOES_ON}")
             return
-        tenth = now.done * 10 // now.total if now.total else 0
+        # Only the download takes long enough for more than one line.
+        tenth = now.done * 10 // now.total if now.total and now.stage == "download" else 0
         key = (f"{now.stage} {now.source}", tenth)
         if key != last:
             last = key
-            source = f" from {now.source}" if now.source else ""
-            error_console.print(f"{_STAGES[now.stage]}{source}: {tenth * 10}%", soft_wrap=True)
+            source = f" from {now.source}: {tenth * 10}% of {_size(now.total)}" if now.source else ""
+            error_console.print(f"{_STAGES[now.stage]}{source}", soft_wrap=True)
 
     return report
 
