@@ -1,0 +1,411 @@
+"""Bringing the database up to date with the disk, and open buffers up to date with the editor."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from tree_sitter import Point, Tree
+
+from dsassist.errors import IndexingError, WorkspaceError
+from dsassist.index.facts import Facts, Occurrences, unpack_meaning
+from dsassist.index.languages import language_of
+from dsassist.index.module import Module
+from dsassist.index.pool import Pool, default_workers
+from dsassist.index.scan import CONFIGURATION, Scan, scan, takes
+from dsassist.index.state import Overlay, State, stems
+from dsassist.index.work import Extracted, Linker, digest, extract, facts_of, link
+
+__all__ = ["Build", "Progress", "Report"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done (``scan``, ``files``, ``links``), how many are done, and of how many."""
+
+_POOL_FROM = 48
+"""Files from which starting worker processes pays."""
+_BATCH = 24
+_COMMIT_BYTES = 24 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an update did."""
+
+    files: int
+    """In the index now."""
+    lines: int
+    extracted: int
+    linked: int
+    removed: int
+    seconds: float
+    notices: tuple[str, ...]
+    complete: bool
+    """False where it was cancelled."""
+    worker_peak_bytes: int = 0
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    """The default progress: none."""
+
+
+class Build(State):
+    """See the module's docstring."""
+
+    def update(self, progress: Progress = _quiet, cancelled: Callable[[], bool] = lambda: False) -> Report:
+        """Compare with the disk, and index what changed until every link is made. Queries may run meanwhile.
+
+        Raises:
+            IndexingError: the database cannot be written (a full disk).
+        """
+        start = perf_counter()
+        progress("scan", 0, 0)
+        found = scan(
+            self.root,
+            exclude=self.limits.exclude,
+            max_files=self.limits.max_files,
+            max_bytes=self.limits.max_file_bytes,
+            cancelled=cancelled,
+        )
+        if cancelled():
+            return self._report(start, 0, 0, 0, 0, complete=False)
+        try:
+            return self._apply(found, start, progress, cancelled)
+        except sqlite3.OperationalError as error:
+            raise IndexingError(f"The index cannot be written: {error}.", remedy="Free some space on the disk.") from error
+
+    def _apply(self, found: Scan, start: float, progress: Progress, cancelled: Callable[[], bool]) -> Report:
+        with self._reading():
+            self.notices = [*([self._store.notice] if self._store.notice else []), *found.notices]
+            gone = [path for path in self._rows if path not in found.files]
+            self._remove(gone)
+            self._configure(found.configuration)
+            changed = [
+                path
+                for path, (mtime, size) in found.files.items()
+                if (row := self._rows.get(path)) is None or row.mtime != mtime or row.size != size
+            ]
+            self._pending = set(changed)
+        peak = 0
+        if len(changed) >= _POOL_FROM:
+            with Pool(self.limits.workers or default_workers()) as pool:
+                extracted = self._extract_all(pool, changed, progress, cancelled)
+                linked = self._link_all(pool, progress, cancelled)
+                peak = pool.memory_peak()
+        else:
+            extracted = self._extract_here(changed, progress, cancelled)
+            linked = self.settle(progress, cancelled)
+        return self._report(start, extracted, linked, len(gone), peak, complete=not cancelled())
+
+    def _report(self, start: float, extracted: int, linked: int, removed: int, peak: int, *, complete: bool) -> Report:
+        lines = sum(row.lines for row in self._rows.values())
+        return Report(
+            len(self._rows), lines, extracted, linked, removed, perf_counter() - start, tuple(self.notices), complete, peak
+        )
+
+    # Facts
+
+    def _extract_here(self, paths: Sequence[str], progress: Progress, cancelled: Callable[[], bool]) -> int:
+        done = 0
+        for number in range(0, len(paths), _BATCH):
+            if cancelled():
+                break
+            batch = paths[number : number + _BATCH]
+            self._commit(batch, [extract(self.root, path) for path in batch])
+            done += len(batch)
+            progress("files", done, len(paths))
+        return done
+
+    def _extract_all(self, pool: Pool, paths: Sequence[str], progress: Progress, cancelled: Callable[[], bool]) -> int:
+        batches = [list(paths[number : number + _BATCH]) for number in range(0, len(paths), _BATCH)]
+        done, bulk, size = 0, [], 0
+        for items in pool.extract(self.root, batches, cancelled):
+            bulk.extend(items)
+            size += sum(len(item.occurrences) + len(item.meaning) for item in items if item is not None)
+            done += len(items)
+            progress("files", done, len(paths))
+            if size > _COMMIT_BYTES:
+                self._commit((), bulk)
+                bulk, size = [], 0
+        # Files that could not be read have no result of their own: whatever is still pending then is gone.
+        with self._lock:
+            seen = {item.path for item in bulk if item is not None}
+            lost = [path for path in self._pending if path not in seen] if not cancelled() else []
+        self._commit(lost, bulk)
+        return done
+
+    def _commit(self, paths: Iterable[str], items: Sequence[Extracted | None]) -> None:
+        """Store facts. Files among ``paths`` without a result could not be read, and leave the index."""
+        fresh = [item for item in items if item is not None]
+        with self._reading():
+            have = {item.path for item in fresh}
+            self._remove([path for path in paths if path not in have and path in self._rows])
+            self._pending.difference_update(paths)
+            self._pending.difference_update(have)
+            if not fresh:
+                return
+            stale: set[str] = set()
+            names: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+            definitions: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+            first = not self._rows
+            with self._store.transaction():
+                for item in fresh:
+                    row = self._rows.get(item.path)
+                    if row is not None and row.hash == item.hash:
+                        self._store.touch(row.id, item.mtime, item.size)
+                        continue
+                    old = self._stored_facts(item.path)
+                    if not first:
+                        new = unpack_meaning(item.meaning, Occurrences.unpack(item.occurrences)) if old is not None else None
+                        stale |= self._stale_after(item.path, old, new)
+                    file = self._store.put_file(item.path, item.mtime, item.size, item.hash, item.lines)
+                    self._store.put_facts(file, item.occurrences, item.meaning)
+                    _difference(names, file, old.nonlocal_names() if old else set(), set(item.names))
+                    _difference(definitions, file, old.defined_names() if old else set(), set(item.definitions))
+                self._store.change_names(*names, defined=False)
+                self._store.change_names(*definitions, defined=True)
+                self._store.unlink(self._rows[path].id for path in stale if path in self._rows)
+            for item in fresh:
+                if item.path not in self._overlays:
+                    self._modules.drop(item.path)
+            self._invalidate(*(item.path for item in fresh), *stale)
+            self._reload_rows()
+
+    def _stored_facts(self, path: str) -> Facts | None:
+        row = self._rows.get(path)
+        blobs = self._store.facts(row.id) if row is not None else None
+        return None if blobs is None else unpack_meaning(blobs[1], Occurrences.unpack(blobs[0]))
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        with self._store.transaction():
+            stale: set[str] = set()
+            for path in paths:
+                row = self._rows[path]
+                old = self._stored_facts(path)
+                stale |= self._dependents(path, *stems(path))
+                if old is not None:
+                    self._store.change_names({}, {name: [row.id] for name in old.nonlocal_names()}, defined=False)
+                    self._store.change_names({}, {name: [row.id] for name in old.defined_names()}, defined=True)
+                self._store.delete_file(row.id)
+            self._store.unlink(self._rows[path].id for path in stale - set(paths))
+        for path in paths:
+            if path not in self._overlays:
+                self._modules.drop(path)
+        self._invalidate(*paths, *stale)
+        self._reload_rows()
+
+    def _configure(self, configuration: dict[str, tuple[int, int]]) -> None:
+        """Configuration files decide what imports mean: when one changes, every link is made again."""
+        text = "\n".join(f"{path}\t{mtime}\t{size}" for path, (mtime, size) in sorted(configuration.items()))
+        if text == self._store.meta("configuration"):
+            return
+        with self._store.transaction():
+            self._store.set_meta("configuration", text)
+            self._store.unlink(row.id for row in self._rows.values())
+        self._configuration = set(configuration)
+        self._views.clear()
+        self._files_changed()
+
+    # Links
+
+    def settle(self, progress: Progress = _quiet, cancelled: Callable[[], bool] = lambda: False) -> int:
+        """Make the links that are out of date; how many files that was."""
+        with self._reading():
+            todo = self._store.unlinked()
+        if len(todo) >= 4 * _POOL_FROM:
+            with Pool(self.limits.workers or default_workers()) as pool:
+                return self._link_all(pool, progress, cancelled)
+        done = 0
+        for number in range(0, len(todo), 8):
+            if cancelled():
+                break
+            with self._reading():
+                made = []
+                for file, path in todo[number : number + 8]:
+                    # Links belong to what is on the disk, which an open buffer hides.
+                    if self._overlays:
+                        return done + self._link_beside(todo[number:], progress, cancelled)
+                    module = self._module(path)
+                    if module is not None:
+                        links, deps = link(self._resolver, module)
+                        made.append((file, path, links.pack(), deps))
+                self._store_links(made)
+            done += len(made)
+            progress("links", done, len(todo))
+        return done
+
+    def _link_beside(self, todo: Sequence[tuple[int, str]], progress: Progress, cancelled: Callable[[], bool]) -> int:
+        """Link from the database alone, while open buffers hide some files."""
+        linker = Linker(self.root, self._store.path, [(row.id, path) for path, row in self._rows.items()], self._configuration)
+        done = 0
+        for number in range(0, len(todo), 8):
+            if cancelled():
+                break
+            made = [(file, path, result) for file, path in todo[number : number + 8] if (result := linker.link(path)) is not None]
+            with self._reading():
+                self._store_links([(file, path, *result) for file, path, result in made])
+            done += len(made)
+            progress("links", done, len(todo))
+        linker.db.close()
+        return done
+
+    def _link_all(self, pool: Pool, progress: Progress, cancelled: Callable[[], bool]) -> int:
+        with self._reading():
+            todo = self._store.unlinked()
+            files = [(row.id, path) for path, row in self._rows.items()]
+        if not todo:
+            return 0
+        ids = {path: file for file, path in todo}
+        paths = [path for _, path in todo]
+        batches = [paths[number : number + _BATCH] for number in range(0, len(paths), _BATCH)]
+        done = 0
+        bulk: list[tuple[int, str, bytes, list[int]]] = []
+        for items in pool.link(self.root, self._store.path, files, sorted(self._configuration), batches, cancelled):
+            bulk.extend((ids[path], path, links, deps) for path, links, deps in items)
+            done += len(items)
+            progress("links", done, len(paths))
+            if len(bulk) > 400:
+                with self._reading():
+                    self._store_links(bulk)
+                bulk = []
+        with self._reading():
+            self._store_links(bulk)
+        return done
+
+    def _store_links(self, made: Sequence[tuple[int, str, bytes, list[int]]]) -> None:
+        if not made:
+            return
+        with self._store.transaction():
+            for file, _, links, deps in made:
+                self._store.put_links(file, links, deps)
+        for _, path, _, _ in made:
+            if path not in self._overlays:
+                self._views.pop(path, None)
+
+    # What the editor says
+
+    def refresh(self, paths: Iterable[str]) -> None:
+        """These files or folders may have changed on the disk. Their links, and others', are made by ``settle``."""
+        with self._reading():
+            wanted = sorted(set(paths))
+            if any(path.rpartition("/")[2] in CONFIGURATION or path.rpartition("/")[2] == ".gitignore" for path in wanted):
+                self.update()
+                return
+            under = [row for row in self._rows for path in wanted if row.startswith(f"{path}/")]
+            files = sorted({*(path for path in wanted if language_of(path) is not None), *under})
+            if any(language_of(path) is None and (self.root / path).is_dir() for path in wanted):
+                self.update()
+                return
+            # What the scan would leave out stays out.
+            allowed = [path for path in files if path in self._rows or self._scan_takes(path)]
+            self._commit(allowed, [extract(self.root, path) for path in allowed])
+
+    def _scan_takes(self, path: str) -> bool:
+        target = self.root / path
+        try:
+            if target.is_symlink() or not target.is_file() or target.stat().st_size > self.limits.max_file_bytes:
+                return False
+        except OSError:
+            return False
+        return len(self._rows) < self.limits.max_files and takes(self.root, path, self.limits.exclude)
+
+    def set_overlay(self, path: str, text: str | bytes) -> None:
+        """An open buffer: what the editor shows counts, and not the disk, until ``close_overlay``. Never written.
+
+        Raises:
+            WorkspaceError: the language is not one of ours.
+        """
+        source = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        if language_of(path) is None:
+            raise WorkspaceError(f"{path} is in no language that is indexed.")
+        with self._reading():
+            before = self._overlays.get(path)
+            if before is not None and before.source == source:
+                return
+            if before is None:
+                row = self._rows.get(path)
+                if row is not None and row.hash == digest(source):
+                    # The buffer is what the disk has: stored facts and links hold, and the tree can wait.
+                    facts = self._stored_facts(path)
+                    if facts is not None:
+                        self._overlays[path] = Overlay(source, None, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names()))
+                        self._modules.put(Module(path, facts))
+                        return
+            tree = None
+            if before is not None and before.tree is not None:
+                tree = before.tree
+                _edit(tree, before.source, source)
+            facts, tree = facts_of(path, source, tree)
+            known = before.facts if before is not None else self._stored_facts(path)
+            if known is not None and facts.errors > known.errors and _collapsed(known, facts):
+                # In the middle of an edit the parser can lose most of a file: keep its old meaning until it recovers.
+                if before is not None:
+                    before.source, before.tree = source, tree
+                return
+            disk = self._stored_facts(path)
+            overlay = Overlay(source, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names()))
+            old_stale = before.stale if before is not None else set()
+            overlay.stale = self._stale_after(path, disk, facts) if disk is not None else self._dependents(path, *stems(path))
+            self._overlays[path] = overlay
+            self._modules.put(Module(path, facts))
+            if before is None and path not in self._rows:
+                self._files_changed()
+            self._invalidate(path, *overlay.stale, *old_stale)
+
+    def close_overlay(self, path: str) -> None:
+        """The buffer is closed: the disk counts again."""
+        with self._reading():
+            overlay = self._overlays.pop(path, None)
+            if overlay is None:
+                return
+            self._modules.drop(path)
+            if path not in self._rows:
+                self._files_changed()
+            self._invalidate(path, *overlay.stale)
+
+
+def _difference(changes: tuple[dict[str, list[int]], dict[str, list[int]]], file: int, old: set[str], new: set[str]) -> None:
+    added, removed = changes
+    for name in new - old:
+        added.setdefault(name, []).append(file)
+    for name in old - new:
+        removed.setdefault(name, []).append(file)
+
+
+def _collapsed(old: Facts, new: Facts) -> bool:
+    """Did the number of symbols fall by more than an edit explains?"""
+    return len(new.symbols) < len(old.symbols) // 2 and len(old.symbols) - len(new.symbols) > 10
+
+
+def _edit(tree: Tree, old: bytes, new: bytes) -> None:
+    """Tell the tree what changed between two texts: everything between their common start and end."""
+    limit = min(len(old), len(new))
+    start = _common(old, new, limit)
+    end = _common(old[start:][::-1], new[start:][::-1], limit - start)
+    tree.edit(
+        start_byte=start,
+        old_end_byte=len(old) - end,
+        new_end_byte=len(new) - end,
+        start_point=_point(old, start),
+        old_end_point=_point(old, len(old) - end),
+        new_end_point=_point(new, len(new) - end),
+    )
+
+
+def _common(a: bytes, b: bytes, limit: int) -> int:
+    """Length of the common start, by halving."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _point(source: bytes, at: int) -> Point:
+    return Point(source.count(b"\n", 0, at), at - (source.rfind(b"\n", 0, at) + 1))

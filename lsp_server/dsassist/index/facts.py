@@ -1,0 +1,289 @@
+"""What one file says, independent of every other file, and its packed form.
+
+A packed file is two blobs: its occurrences (small columns, read by every query) and its meaning (scopes, symbols,
+expressions, imports; read when something is resolved). Both are ``marshal`` under ``zlib``, whose checksum is what tells
+a damaged blob from a good one. Nothing in them depends on the file's path or on any other file.
+"""
+
+from __future__ import annotations
+
+import marshal
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from dsassist.errors import IndexingError
+from dsassist.index.model import Encoding, Mode
+
+__all__ = ["SCHEMA", "Facts", "Import", "Occurrences", "Scope", "Sym", "narrow", "pack", "pack_meaning", "unpack", "unpack_meaning", "widen"]
+
+SCHEMA = 3
+"""Raised whenever the packed form or the meaning of a fact changes; an index with another number is built anew."""
+
+
+class Scope(NamedTuple):
+    """A region in which names are bound."""
+
+    kind: int
+    parent: int
+    owner: int
+    """The symbol whose body this is, or -1."""
+    bases: tuple[int, ...]
+    """Expressions of the base classes, in order."""
+    start: int
+    end: int
+
+
+class Sym(NamedTuple):
+    """A name bound in a scope, with all its definitions in that scope."""
+
+    name: int
+    scope: int
+    kind: int
+    flags: int
+    occurrence: int
+    """Index of its first definition among the occurrences."""
+    start: int
+    end: int
+    """Bytes of the whole first definition."""
+    head_end: int
+    """Where the signature ends."""
+    doc_start: int
+    doc_end: int
+    """Bytes of the documentation, equal where there is none."""
+    bodies: tuple[int, ...]
+    """Scopes that its definitions open."""
+    annotation: int
+    """Expression of the declared type (a function's declared result), or -1."""
+    values: tuple[int, ...]
+    """Expressions assigned to it (a function's results)."""
+    parameters: tuple[int, ...]
+    """Symbols of the parameters of its first definition."""
+
+
+class Import(NamedTuple):
+    """An entry of the import table."""
+
+    module: str
+    level: int
+    """Number of leading dots, in Python; otherwise 0."""
+    name: str
+    """What is taken from the module: empty for the module itself, ``*`` for everything."""
+
+
+@dataclass(slots=True)
+class Occurrences:
+    """Every identifier of a file that means something, by position."""
+
+    names: list[str]
+    """Distinct names; columns refer to them."""
+    name: Sequence[int]
+    line: Sequence[int]
+    column: Sequence[int]
+    """In bytes."""
+    role: bytes
+    ref: Sequence[int]
+    wide: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
+    """For lines with non-ASCII text: (bytes up to and with a character, surplus over UTF-16 units, over code points)."""
+
+    def pack(self) -> bytes:
+        """As a blob."""
+        deltas = [self.line[0], *(b - a for a, b in zip(self.line, self.line[1:], strict=False))] if self.line else []
+        columns = tuple(narrow(column) for column in (self.name, deltas, self.column, self.ref))
+        return pack(("\n".join(self.names), columns, self.role, self.wide))
+
+    @classmethod
+    def unpack(cls, blob: bytes) -> Occurrences:
+        """Of ``pack``'s result.
+
+        Raises:
+            IndexingError: the blob is damaged.
+        """
+        joined, columns, role, wide = unpack(blob)
+        name, deltas, column, ref = (widen(item) for item in columns)
+        return cls(joined.split("\n"), name, list(accumulate(deltas)), column, role, ref, wide)
+
+    def units(self, line: int, column: int, encoding: Encoding) -> int:
+        """A column of bytes in another unit."""
+        marks = self.wide.get(line)
+        if not marks or encoding == "utf-8":
+            return column
+        at = bisect_right(marks, column, key=lambda mark: mark[0]) - 1
+        return column if at < 0 else column - marks[at][1 if encoding == "utf-16" else 2]
+
+    def bytes_column(self, line: int, units: int, encoding: Encoding) -> int:
+        """The inverse of ``units``."""
+        marks = self.wide.get(line)
+        if not marks or encoding == "utf-8":
+            return units
+        which = 1 if encoding == "utf-16" else 2
+        at = bisect_right(marks, units, key=lambda mark: mark[0] - mark[which]) - 1
+        return units if at < 0 else units + marks[at][which]
+
+
+@dataclass(slots=True)
+class Facts:
+    """All facts of one file."""
+
+    language: str
+    line_lengths: Sequence[int]
+    """Bytes of each line, its break included."""
+    occurrences: Occurrences
+    scopes: list[Scope]
+    symbols: list[Sym]
+    expressions: list[tuple[Any, Any, Any]]
+    imports: list[Import]
+    stars: tuple[int, ...] = ()
+    """Entries of the import table whose every name is visible here."""
+    exports: dict[str, tuple[int, int]] | None = None
+    """Names seen from outside, each with a symbol or -1 and an import entry or -1. None: every name of the module scope."""
+    errors: int = 0
+    """Syntax errors met."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What one language alone needs, such as Java's package."""
+
+    @property
+    def lines(self) -> int:
+        """How many lines."""
+        return len(self.line_lengths)
+
+    def nonlocal_names(self) -> set[str]:
+        """Names that may denote something of another file, or be denoted from one."""
+        occurrences, symbols, scopes = self.occurrences, self.symbols, self.scopes
+        found: set[int] = set()
+        outer = {
+            index
+            for index, symbol in enumerate(symbols)
+            if symbol.kind == 14 or scopes[symbol.scope].kind <= 1 or _parameter_kind(symbol.kind)
+        }
+        for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
+            if role & 7 or ref < 0 or ref in outer:
+                found.add(name)
+        return {occurrences.names[index] for index in found}
+
+    def defined_names(self) -> set[str]:
+        """Names of symbols that a workspace-wide search should find."""
+        names, scopes = self.occurrences.names, self.scopes
+        return {names[s.name] for s in self.symbols if s.kind not in (11 + 1, 14, 18, 19) and scopes[s.scope].kind <= 1}
+
+
+def _parameter_kind(kind: int) -> bool:
+    return kind == 12
+
+
+def pack_meaning(facts: Facts) -> bytes:
+    """Everything but the occurrences, as a blob."""
+    return pack(
+        (
+            facts.language,
+            narrow(facts.line_lengths),
+            _columns(facts.scopes, _SCOPE_TUPLES),
+            _columns(facts.symbols, _SYMBOL_TUPLES),
+            _columns(facts.expressions, frozenset(), mixed=True),
+            [tuple(item) for item in facts.imports],
+            facts.stars,
+            facts.exports,
+            facts.errors,
+            facts.extra,
+        )
+    )
+
+
+def unpack_meaning(blob: bytes, occurrences: Occurrences) -> Facts:
+    """Of ``pack_meaning``'s result.
+
+    Raises:
+        IndexingError: the blob is damaged.
+    """
+    language, lengths, scopes, symbols, expressions, imports, stars, exports, errors, extra = unpack(blob)
+    return Facts(
+        language,
+        widen(lengths),
+        occurrences,
+        [Scope._make(item) for item in _rows(scopes)],
+        [Sym._make(item) for item in _rows(symbols)],
+        _rows(expressions),
+        [Import._make(item) for item in imports],
+        stars,
+        exports,
+        errors,
+        extra,
+    )
+
+
+_SCOPE_TUPLES = frozenset({3})
+_SYMBOL_TUPLES = frozenset({10, 12, 13})
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], tuples: frozenset[int], mixed: bool = False) -> Any:
+    """Rows as columns of small integers, which compress and load several times better than rows do.
+
+    What is not an integer (``tuples``, or anything where ``mixed``) is kept beside its column by row number.
+    """
+    packed = []
+    for index, column in enumerate(zip(*rows, strict=True)):
+        others: dict[int, Any] = {}
+        if index in tuples:
+            others = {row: value for row, value in enumerate(column) if value}
+            packed.append((None, others))
+            continue
+        if mixed and index:
+            others = {row: value for row, value in enumerate(column) if type(value) is not int}
+            column = tuple(0 if row in others else value for row, value in enumerate(column)) if others else column
+        packed.append((narrow(column), others))
+    return len(rows), packed
+
+
+def _rows(packed: Any) -> list[Any]:
+    count, columns = packed
+    restored: list[Any] = []
+    for narrow, others in columns:
+        column: Any = [()] * count if narrow is None else widen(narrow)
+        if others:
+            column = list(column)
+            for row, value in others.items():
+                column[row] = value
+        restored.append(column)
+    return list(zip(*restored, strict=True))
+
+
+def pack(value: Any) -> bytes:
+    """Plain values as a blob; equal values have equal bytes."""
+    # Version 2 has no back-references, so equal values have equal bytes whatever objects they share.
+    return zlib.compress(marshal.dumps(value, 2), 1)
+
+
+def unpack(blob: bytes) -> Any:
+    """Of ``pack``'s result.
+
+    Raises:
+        IndexingError: the blob is damaged.
+    """
+    try:
+        return marshal.loads(zlib.decompress(blob))
+    except (zlib.error, ValueError, EOFError, TypeError) as error:
+        raise IndexingError(f"A stored fact is damaged: {error}.", remedy="The index is built anew.") from error
+
+
+def narrow(values: Sequence[int]) -> tuple[str, bytes]:
+    """Integers in the smallest type that holds them."""
+    low, high = (min(values), max(values)) if len(values) else (0, 0)
+    if low >= 0:
+        code = "B" if high < 1 << 8 else "H" if high < 1 << 16 else "I" if high < 1 << 32 else "Q"
+    else:
+        code = "h" if low >= -(1 << 15) and high < 1 << 15 else "i" if low >= -(1 << 31) and high < 1 << 31 else "q"
+    return code, array(code, values).tobytes()
+
+
+def widen(packed: tuple[str, bytes]) -> array[int]:
+    """Of ``narrow``'s result."""
+    values = array(packed[0])
+    values.frombytes(packed[1])
+    return values
+
+
+assert Mode.NAME == 0  # roles of plain names are tested with ``role & 7`` being zero

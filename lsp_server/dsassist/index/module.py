@@ -1,0 +1,80 @@
+"""A file's facts with the tables that resolution needs, made when first asked for."""
+
+from __future__ import annotations
+
+from dsassist.index.facts import Facts, Sym
+from dsassist.index.languages import Language, by_name
+
+__all__ = ["Module"]
+
+
+class Module:
+    """One file as resolution sees it."""
+
+    __slots__ = ("_members", "_paths", "_symbols_by_path", "facts", "language", "names", "path", "symbols")
+
+    def __init__(self, path: str, facts: Facts) -> None:
+        self.path = path
+        self.facts = facts
+        self.language: Language = by_name()[facts.language]
+        self.names = facts.occurrences.names
+        self.symbols: list[Sym] = facts.symbols
+        self._members: list[dict[str, int]] | None = None
+        self._paths: dict[int, str] = {}
+        self._symbols_by_path: dict[str, int] | None = None
+
+    def members(self, scope: int) -> dict[str, int]:
+        """The names bound in a scope."""
+        if self._members is None:
+            tables: list[dict[str, int]] = [{} for _ in self.facts.scopes]
+            names = self.names
+            for index, symbol in enumerate(self.symbols):
+                tables[symbol.scope][names[symbol.name]] = index
+            self._members = tables
+        return self._members[scope]
+
+    def name(self, symbol: int) -> str:
+        """The name of a symbol."""
+        return self.names[self.symbols[symbol].name]
+
+    def scope_path(self, scope: int) -> str:
+        """A stable name for a scope: ``Class.method``, ``f#1`` for a second definition of ``f``, ``f.<0>`` for a nameless one."""
+        if scope <= 0:
+            return ""
+        found = self._paths.get(scope)
+        if found is None:
+            item = self.facts.scopes[scope]
+            if item.owner >= 0:
+                bodies = self.symbols[item.owner].bodies
+                found = self.qualified(item.owner)
+                if len(bodies) > 1 and bodies[0] != scope:
+                    found += f"#{bodies.index(scope)}"
+            else:
+                order = 0
+                for other in range(item.parent + 1, scope):
+                    if self.facts.scopes[other].parent == item.parent and self.facts.scopes[other].owner < 0:
+                        order += 1
+                above = self.scope_path(item.parent)
+                found = f"{above}.<{order}>" if above else f"<{order}>"
+            self._paths[scope] = found
+        return found
+
+    def qualified(self, symbol: int) -> str:
+        """The path of a symbol inside its file: ``Class.method``."""
+        above = self.scope_path(self.symbols[symbol].scope)
+        return f"{above}.{self.name(symbol)}" if above else self.name(symbol)
+
+    def by_qualified(self, path: str) -> int:
+        """The symbol with that path, or -1."""
+        if self._symbols_by_path is None:
+            self._symbols_by_path = {self.qualified(index): index for index in range(len(self.symbols))}
+        return self._symbols_by_path.get(path, -1)
+
+    def enclosing_class(self, scope: int) -> int:
+        """The nearest class scope around a scope, itself included, or -1."""
+        scopes = self.facts.scopes
+        while scope >= 0:
+            if scopes[scope].kind == 1:
+                return scope
+            scope = scopes[scope].parent
+        return -1

@@ -1,0 +1,256 @@
+"""What an open index holds in memory: the file table, open buffers, and caches of what the database says.
+
+Every public method of the classes that make up ``Index`` takes the lock for as long as it reads or writes these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tree_sitter import Tree
+
+from dsassist.errors import IndexingError, WorkspaceError
+from dsassist.index.facts import Facts, Occurrences
+from dsassist.index.interface import interface
+from dsassist.index.linkset import LinkSet
+from dsassist.index.model import Encoding, Location
+from dsassist.index.module import Module
+from dsassist.index.resolve import Answer, Resolver, Target
+from dsassist.index.scan import Files
+from dsassist.index.store import Row, Store
+from dsassist.index.work import Modules, read
+
+__all__ = ["Limits", "Overlay", "State", "View", "stems"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What to index, and how much."""
+
+    exclude: tuple[str, ...] = ()
+    """Patterns as in ``.gitignore``, besides the workspace's own."""
+    max_files: int = 50_000
+    max_file_bytes: int = 1 << 20
+    workers: int = 0
+    """Processes of a large build; 0 is one a core."""
+
+
+class View:
+    """A file as queries read it: occurrences by name, and links where they are up to date."""
+
+    __slots__ = ("_by_name", "links", "occurrences")
+
+    def __init__(self, occurrences: Occurrences, links: LinkSet | None) -> None:
+        self.occurrences = occurrences
+        self.links = links
+        self._by_name: dict[str, list[int]] | None = None
+
+    def positions(self, name: str) -> list[int]:
+        """Numbers of the occurrences with that name."""
+        if self._by_name is None:
+            table: list[list[int]] = [[] for _ in self.occurrences.names]
+            for index, number in enumerate(self.occurrences.name):
+                table[number].append(index)
+            self._by_name = dict(zip(self.occurrences.names, table, strict=True))
+        return self._by_name.get(name, _NONE)
+
+
+_NONE: list[int] = []
+
+
+@dataclass(slots=True)
+class Overlay:
+    """An open buffer."""
+
+    source: bytes
+    tree: Tree | None
+    facts: Facts
+    names: frozenset[str]
+    definitions: frozenset[str]
+    stale: set[str] = field(default_factory=set)
+    """Files whose stored links this buffer has made out of date."""
+
+
+class State:
+    """See the module's docstring."""
+
+    def __init__(self, root: Path, cache_dir: Path, limits: Limits, encoding: Encoding) -> None:
+        try:
+            self.root = root.resolve(strict=True)
+        except OSError as error:
+            raise WorkspaceError(f"{root} cannot be opened: {error.strerror}.") from error
+        if not self.root.is_dir():
+            raise WorkspaceError(f"{root} is not a folder.")
+        # Trees are walked by recursion, in Python frames only, which take no room on the C stack.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
+        self.limits = limits
+        self.encoding: Encoding = encoding
+        self.notices: list[str] = []
+        self._lock = threading.RLock()
+        name = hashlib.blake2b(str(self.root).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        try:
+            self._store = Store(cache_dir / "index" / f"{self.root.name[:40] or 'root'}-{name}.sqlite", str(self.root))
+        except (OSError, sqlite3.Error) as error:
+            raise IndexingError(f"The index cannot be kept in {cache_dir}: {error}.", remedy="Free some space or set DSASSIST_HOME.") from error
+        if self._store.notice:
+            self.notices.append(self._store.notice)
+        self._overlays: dict[str, Overlay] = {}
+        self._configuration: set[str] = set(filter(None, self._store.meta("configuration").split("\n")))
+        self._configuration = {item.partition("\t")[0] for item in self._configuration}
+        self._modules = Modules(self._blobs)
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._pending: set[str] = set()
+        """Files that are on the disk and not in the database yet."""
+        self._data_version = self._store.data_version()
+        self._rows: dict[str, Row] = {}
+        self._paths: dict[int, str] = {}
+        self._reload_rows()
+
+    # The database's side
+
+    def _reload_rows(self) -> None:
+        self._rows = self._store.rows()
+        self._paths = {row.id: path for path, row in self._rows.items()}
+        self._files_changed()
+
+    def _files_changed(self) -> None:
+        self._files = Files(self.root, self._rows.keys() | self._overlays.keys(), self._configuration)
+        self._resolver = Resolver(self._files, self._modules)
+
+    def _check_version(self) -> None:
+        """Another process may have changed the database."""
+        version = self._store.data_version()
+        if version != self._data_version:
+            self._data_version = version
+            self._modules.clear()
+            self._views.clear()
+            self._reload_rows()
+            for path, overlay in self._overlays.items():
+                self._modules.put(Module(path, overlay.facts))
+
+    def _blobs(self, path: str) -> tuple[bytes, bytes] | None:
+        row = self._rows.get(path)
+        return None if row is None else self._store.facts(row.id)
+
+    def _module(self, path: str) -> Module | None:
+        overlay = self._overlays.get(path)
+        module = self._modules(path)
+        if module is None and overlay is not None:
+            module = Module(path, overlay.facts)
+            self._modules.put(module)
+        return module
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Hold the lock; set a damaged database aside.
+
+        Raises:
+            IndexingError: the database was damaged; it is empty now and ``update`` fills it.
+        """
+        with self._lock:
+            self._check_version()
+            try:
+                yield
+            except (sqlite3.DatabaseError, IndexingError) as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise IndexingError(f"The index cannot be used now: {error}.") from error
+                self._store.reopen_after(error, str(self.root))
+                self.notices.append(self._store.notice)
+                self._modules.clear()
+                self._views.clear()
+                self._reload_rows()
+                raise IndexingError("The index was damaged and is built anew.", remedy="Ask again when it is ready.") from error
+
+    def _view(self, path: str) -> View | None:
+        """The file as queries read it."""
+        view = self._views.get(path)
+        if view is not None:
+            self._views.move_to_end(path)
+            return view
+        overlay = self._overlays.get(path)
+        if overlay is not None:
+            view = View(overlay.facts.occurrences, None)
+        else:
+            row = self._rows.get(path)
+            blobs = self._store.occurrences_and_links(row.id) if row is not None else None
+            if blobs is None:
+                return None
+            links = LinkSet.unpack(blobs[1]) if blobs[1] is not None and not self._is_stale(path) else None
+            view = View(Occurrences.unpack(blobs[0]), links)
+        self._views[path] = view
+        if len(self._views) > 4000:
+            self._views.popitem(last=False)
+        return view
+
+    def _is_stale(self, path: str) -> bool:
+        return any(path in overlay.stale for overlay in self._overlays.values())
+
+    def _answer(self, path: str, view: View, index: int) -> Answer | None:
+        """What an occurrence denotes; None for a symbol of its own file."""
+        if view.links is not None:
+            return view.links.answer(index)
+        module = self._module(path)
+        assert module is not None
+        occurrences = view.occurrences
+        role, ref = occurrences.role[index], occurrences.ref[index]
+        if role & 7 or ref < 0 or any(module.facts.expressions[value][0] == 15 for value in module.symbols[ref].values):
+            return self._resolver.one(module, index)
+        return None
+
+    # Open buffers
+
+    def _invalidate(self, *paths: str) -> None:
+        for path in paths:
+            self._views.pop(path, None)
+        self._resolver.memo.clear()
+
+    def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
+        """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
+        if old is not None and new is not None:
+            return set() if interface(old) == interface(new) else self._dependents(path)
+        return self._dependents(path, *stems(path))
+
+    def _dependents(self, *names: str) -> set[str]:
+        return {self._paths[file] for file in self._store.dependents(names) if file in self._paths}
+
+    # Places
+
+    def _location(self, path: str, occurrences: Occurrences, index: int) -> Location:
+        """Where an occurrence is, in the index's unit."""
+        line, column = occurrences.line[index], occurrences.column[index]
+        name = occurrences.names[occurrences.name[index]]
+        if line not in occurrences.wide:
+            return Location(path, line, column, line, column + len(name.encode("utf-8")) if not name.isascii() else column + len(name))
+        end = column + len(name.encode("utf-8"))
+        units = occurrences.units
+        return Location(path, line, units(line, column, self.encoding), line, units(line, end, self.encoding))
+
+    def _text(self, path: str) -> bytes:
+        """A file's current bytes, empty where it cannot be read."""
+        overlay = self._overlays.get(path)
+        if overlay is not None:
+            return overlay.source
+        content = read(self.root, path)
+        return content[0] if content is not None else b""
+
+    def _own_target(self, path: str, symbol: int) -> Target:
+        module = self._module(path)
+        assert module is not None
+        return (path, module.qualified(symbol))
+
+
+def stems(path: str) -> list[str]:
+    """Dependency names that the coming or going of a file touches: its own name and those of its folders."""
+    parts = path.split("/")
+    parts[-1] = parts[-1].partition(".")[0]
+    return [f"?{part}" for part in parts]
+
+

@@ -1,0 +1,274 @@
+"""The database of one workspace: facts and links as blobs, names and dependencies as tables.
+
+SQLite in WAL mode, every change in one transaction, so that a process killed at any moment leaves a database that is
+behind, never one that is wrong. A database that SQLite or we cannot read is moved aside and built anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsassist.errors import IndexingError
+from dsassist.index.facts import SCHEMA
+from dsassist.index.languages import all_languages
+
+__all__ = ["Row", "Store", "dependency_key", "version"]
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, mtime INTEGER NOT NULL, size INTEGER NOT NULL,
+                    hash BLOB NOT NULL, lines INTEGER NOT NULL, linked INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX unlinked ON files(id) WHERE linked = 0;
+CREATE TABLE facts (id INTEGER PRIMARY KEY, occurrences BLOB NOT NULL, meaning BLOB NOT NULL);
+CREATE TABLE links (id INTEGER PRIMARY KEY, links BLOB NOT NULL, dependencies BLOB NOT NULL);
+CREATE TABLE names (name TEXT PRIMARY KEY, files BLOB NOT NULL, definitions BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE dependencies (dependency INTEGER NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (dependency, file)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored file."""
+
+    id: int
+    path: str
+    mtime: int
+    size: int
+    hash: bytes
+    lines: int
+    linked: bool
+
+
+def version() -> str:
+    """Of everything that decides what is stored: our schema, the grammars, and Python's ``marshal``."""
+    parts = [f"schema {SCHEMA}", f"python {sys.version_info[0]}.{sys.version_info[1]}"]
+    parts += [f"{language.name} {language.version()}" for language in all_languages()]
+    return ", ".join(parts)
+
+
+def dependency_key(name: str) -> int:
+    """A number for a path, or for a looked-up module name (``?name``)."""
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
+
+
+class Store:
+    """The open database. Not safe for several threads at once; its owner has a lock."""
+
+    def __init__(self, path: Path, root: str) -> None:
+        self.path = path
+        self.notice = ""
+        """What a person should know about how it was opened."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.db = self._open(root)
+        except (sqlite3.DatabaseError, IndexingError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise IndexingError(f"The index {path} is locked by another program.") from error
+            self._set_aside(str(error))
+            self.db = self._open(root)
+
+    def _open(self, root: str) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=20, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -8000")
+            db.execute("PRAGMA temp_store = MEMORY")
+            with _transaction(db):
+                made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+                stored = dict(db.execute("SELECT key, value FROM meta")) if made else {}
+                if stored.get("version") != version() or stored.get("root") != root:
+                    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                        db.execute(f'DROP TABLE "{name}"')
+                    for statement in _TABLES.split(";"):
+                        if statement.strip():
+                            db.execute(statement)
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", version()), ("root", root)])
+                    if stored:
+                        self.notice = "The index was made by another version; it is built anew."
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _set_aside(self, reason: str) -> None:
+        """Keep the unreadable files for whoever wants to look, one generation of them."""
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{self.path}.broken{suffix}")
+        self.notice = f"The index could not be read ({reason}); it was set aside and is built anew."
+
+    def reopen_after(self, error: Exception, root: str) -> None:
+        """Go on with an empty database after damage was met in the middle of work."""
+        with suppress(sqlite3.Error):
+            self.db.close()
+        self._set_aside(str(error))
+        self.db = self._open(root)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    def transaction(self) -> _Transaction:
+        """All or nothing, and nobody else writes meanwhile."""
+        return _transaction(self.db)
+
+    def data_version(self) -> int:
+        """Changes when another connection has changed the database."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0])
+
+    # Meta and files
+
+    def meta(self, key: str) -> str:
+        """A stored setting, empty where there is none."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Store a setting."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def rows(self) -> dict[str, Row]:
+        """Every stored file by path."""
+        query = self.db.execute("SELECT id, path, mtime, size, hash, lines, linked FROM files")
+        return {row[1]: Row(*row[:6], bool(row[6])) for row in query}
+
+    def put_file(self, path: str, mtime: int, size: int, digest: bytes, lines: int) -> int:
+        """Insert or update a file as not linked; its id."""
+        self.db.execute(
+            "INSERT INTO files (path, mtime, size, hash, lines, linked) VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT(path) DO UPDATE "
+            "SET mtime = excluded.mtime, size = excluded.size, hash = excluded.hash, lines = excluded.lines, linked = 0",
+            (path, mtime, size, digest, lines),
+        )
+        return int(self.db.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()[0])
+
+    def touch(self, file: int, mtime: int, size: int) -> None:
+        """The same bytes with another time."""
+        self.db.execute("UPDATE files SET mtime = ?, size = ? WHERE id = ?", (mtime, size, file))
+
+    def delete_file(self, file: int) -> None:
+        """Remove a file, its facts and links. Its names are removed by ``change_names``."""
+        self.drop_links(file)
+        self.db.execute("DELETE FROM facts WHERE id = ?", (file,))
+        self.db.execute("DELETE FROM files WHERE id = ?", (file,))
+
+    # Facts
+
+    def put_facts(self, file: int, occurrences: bytes, meaning: bytes) -> None:
+        """Store both blobs."""
+        self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (file, occurrences, meaning))
+
+    def facts(self, file: int) -> tuple[bytes, bytes] | None:
+        """Both blobs."""
+        row: tuple[bytes, bytes] | None = self.db.execute(
+            "SELECT occurrences, meaning FROM facts WHERE id = ?", (file,)
+        ).fetchone()
+        return row
+
+    # Links
+
+    def put_links(self, file: int, links: bytes, dependencies: Sequence[int]) -> None:
+        """Store a file's links and what they were read from."""
+        self.drop_links(file)
+        wanted = array("q", sorted(set(dependencies)))
+        self.db.execute("INSERT INTO links VALUES (?, ?, ?)", (file, links, wanted.tobytes()))
+        self.db.executemany("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", [(key, file) for key in wanted])
+        self.db.execute("UPDATE files SET linked = 1 WHERE id = ?", (file,))
+
+    def drop_links(self, file: int) -> None:
+        """Forget a file's links."""
+        row = self.db.execute("SELECT dependencies FROM links WHERE id = ?", (file,)).fetchone()
+        if row is not None:
+            keys = array("q")
+            keys.frombytes(row[0])
+            self.db.executemany("DELETE FROM dependencies WHERE dependency = ? AND file = ?", [(key, file) for key in keys])
+            self.db.execute("DELETE FROM links WHERE id = ?", (file,))
+
+    def occurrences_and_links(self, file: int) -> tuple[bytes, bytes | None] | None:
+        """What a query reads of a file; no links where they are to be made again."""
+        row: tuple[bytes, bytes | None] | None = self.db.execute(
+            "SELECT facts.occurrences, links.links FROM facts JOIN files USING (id) "
+            "LEFT JOIN links ON links.id = facts.id AND files.linked WHERE facts.id = ?",
+            (file,),
+        ).fetchone()
+        return row
+
+    def dependents(self, names: Iterable[str]) -> set[int]:
+        """Files whose links were read from any of these."""
+        found: set[int] = set()
+        for name in names:
+            key = dependency_key(name)
+            found.update(row[0] for row in self.db.execute("SELECT file FROM dependencies WHERE dependency = ?", (key,)))
+        return found
+
+    def unlink(self, files: Iterable[int]) -> None:
+        """Mark links as to be made again."""
+        self.db.executemany("UPDATE files SET linked = 0 WHERE id = ?", [(file,) for file in files])
+
+    def unlinked(self) -> list[tuple[int, str]]:
+        """Files whose links are to be made, by path."""
+        return self.db.execute("SELECT id, path FROM files WHERE linked = 0 ORDER BY path").fetchall()
+
+    # Names
+
+    def change_names(self, added: dict[str, list[int]], removed: dict[str, list[int]], defined: bool) -> None:
+        """Add and remove files under names: of definitions, or of any use."""
+        column = "definitions" if defined else "files"
+        changes: list[tuple[bytes, str]] = []
+        fresh: list[tuple[str, bytes, bytes]] = []
+        select = f"SELECT {column} FROM names WHERE name = ?"
+        for name in added.keys() | removed.keys():
+            row = self.db.execute(select, (name,)).fetchone()
+            ids = array("I")
+            if row is not None:
+                ids.frombytes(row[0])
+            wanted = (set(ids) - set(removed.get(name, ()))) | set(added.get(name, ()))
+            blob = array("I", sorted(wanted)).tobytes()
+            if row is not None:
+                changes.append((blob, name))
+            else:
+                fresh.append((name, b"" if defined else blob, blob if defined else b""))
+        self.db.executemany(f"UPDATE names SET {column} = ? WHERE name = ?", changes)
+        self.db.executemany("INSERT INTO names VALUES (?, ?, ?)", sorted(fresh))
+        if removed:
+            self.db.executemany(
+                "DELETE FROM names WHERE name = ? AND files = x'' AND definitions = x''", [(name,) for name in removed]
+            )
+
+    def files_with(self, name: str, defined: bool = False) -> array[int]:
+        """Files that use a name in a way that others may see, or that define it."""
+        row = self.db.execute("SELECT files, definitions FROM names WHERE name = ?", (name,)).fetchone()
+        ids = array("I")
+        if row is not None:
+            ids.frombytes(row[1 if defined else 0])
+        return ids
+
+    def defined_names(self) -> list[str]:
+        """All names that some file defines."""
+        return [row[0] for row in self.db.execute("SELECT name FROM names WHERE definitions != x''")]
+
+
+class _Transaction:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    def __enter__(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        if kind is None:
+            self.db.execute("COMMIT")
+        else:
+            with suppress(sqlite3.Error):
+                self.db.execute("ROLLBACK")
+
+
+def _transaction(db: sqlite3.Connection) -> _Transaction:
+    return _Transaction(db)
