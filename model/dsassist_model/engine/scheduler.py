@@ -1,0 +1,108 @@
+"""Who is computed next.
+
+Interactive requests go before background ones: while one runs or waits, background sequences pause where they are.
+Within a class
+everybody who decodes takes part in every pass, and the prompts are read in turns, a chunk each, so that nobody waits
+for the whole of
+a long one. Chunks are short while somebody decodes, so that a token never waits long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from dsassist_model.engine.request import Handle
+from dsassist_model.engine.sequence import Sequence
+from dsassist_model.errors import QueueFull
+
+__all__ = ["Plan", "Scheduler"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in tokens or requests."""
+
+    waiting: int = 64
+    """More waiting requests are refused."""
+    running: int = 32
+    chunk: int = 512
+    """Prompt tokens of one pass when nobody decodes. A pass can be cancelled between layers, which is finer than a
+    short chunk."""
+    shared_chunk: int = 64
+    """Prompt tokens of one pass beside decoding sequences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One pass: who decodes a token, and who reads how much of its prompt."""
+
+    decode: list[Sequence]
+    prefill: list[tuple[Sequence, int]]
+
+    @property
+    def sequences(self) -> list[Sequence]:
+        """All that take part."""
+        return [*self.decode, *(s for s, _ in self.prefill)]
+
+
+class Scheduler:
+    """Waiting and running requests. ``add`` may be called under the engine's lock from any thread; the rest is the
+    engine's."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.waiting: dict[str, deque[Handle]] = {"interactive": deque(), "background": deque()}
+        self.running: list[Sequence] = []
+
+    def add(self, handle: Handle) -> None:
+        """Queue a request.
+
+        Raises:
+            QueueFull: too many wait already.
+        """
+        queue = self.waiting[handle.request.priority]
+        if len(queue) >= self.limits.waiting:
+            raise QueueFull(
+                f"{len(queue)} requests wait already.", remedy="Try again in a second, or cancel what is not needed."
+            )
+        queue.append(handle)
+
+    def next_waiting(self) -> Handle | None:
+        """The request to admit now, if one may be: one a session in turn, interactive ones first."""
+        if len(self.running) >= self.limits.running:
+            return None
+        if self.waiting["interactive"]:
+            return self._fairest(self.waiting["interactive"])
+        interactive = any(s.request.priority == "interactive" for s in self.running)
+        if self.waiting["background"] and not interactive:
+            return self._fairest(self.waiting["background"])
+        return None
+
+    def plan(self) -> Plan | None:
+        """The next pass over ``running``, None when there is nothing to do."""
+        active = [s for s in self.running if s.request.priority == "interactive"] or list(self.running)
+        if not active:
+            return None
+        decode = [s for s in active if not s.prefilling]
+        reading = [s for s in active if s.prefilling]
+        room, prefill = self.limits.shared_chunk if decode else self.limits.chunk, []
+        if decode and len(reading) > 1:
+            room *= 2  # many newcomers: catch up, or they would starve behind those who decode
+        # who has least left goes first; ties go to who came first
+        for s in sorted(reading, key=lambda s: (len(s.request.prompt) - s.lease.tokens, s.handle.number)):
+            take = min(room, len(s.request.prompt) - s.lease.tokens)
+            if take <= 0:
+                break
+            prefill.append((s, take))
+            room -= take
+        return Plan(decode, prefill)
+
+    def _fairest(self, queue: deque[Handle]) -> Handle:
+        """The first request of the session that runs the fewest now."""
+        load: dict[str, int] = {}
+        for s in self.running:
+            load[s.request.session] = load.get(s.request.session, 0) + 1
+        chosen = min(queue, key=lambda h: (load.get(h.request.session, 0), h.number))
+        queue.remove(chosen)
+        return chosen
