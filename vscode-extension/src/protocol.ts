@@ -1,0 +1,31 @@
+/** dsassist's own messages, as `lsp_server/dsassist/server/protocol.py` defines them. */
+
+export type ModelState = "ready" | "loading" | "no_model" | "error" | "paused" | "stopped";
+
+export interface Status {
+  state: ModelState;
+  message: string;
+  remedy: string;
+  /** 0 to 1, with `loading`. */
+  progress: number;
+  model: string;
+  version: string;
+}
+
+export interface WhyNothing {
+  /** A short stable word; `none` when a suggestion was shown. */
+  reason: string;
+  message: string;
+  /** The text that was held back, where there was one. */
+  suppressed: string;
+}
+
+export const STATUS = "dsassist/status";
+export const WHY_NOTHING = "dsassist/whyNothing";
+export const PAUSE = "dsassist/pause";
+export const DID_SHOW = "dsassist/didShow";
+export const DID_ACCEPT = "dsassist/didAccept";
+
+/** The command of every suggestion, run by VS Code when all of it is taken. */
+export const ACCEPTED_COMMAND = "dsassist.accepted";
+export const GENERATE_TESTS_COMMAND = "dsassist.generateTests";
