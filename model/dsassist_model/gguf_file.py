@@ -175,7 +175,8 @@ def _config(header: GgufHeader, infos: Mapping[str, TensorInfo]) -> ModelConfig:
         )
     # Attention over a sliding window equals plain attention up to its length.
     context = min(number("context_length", int), number("attention.sliding_window", int, 0) or 1 << 62)
-    return ModelConfig(
+    return _named(
+        header.path,
         architecture=cast(Architecture, architecture),
         vocab_size=embedding.shape[0],
         hidden_size=hidden,
@@ -191,6 +192,14 @@ def _config(header: GgufHeader, infos: Mapping[str, TensorInfo]) -> ModelConfig:
         qkv_bias="layers.0.q.bias" in infos,
         tie_embeddings="head.weight" not in infos,
     )
+
+
+def _named(path: Path, **facts: Any) -> ModelConfig:
+    """A configuration whose refusal names the file."""
+    try:
+        return ModelConfig(**facts)
+    except BadModelFile as error:
+        raise BadModelFile(f"{path}: {error.message}", remedy=error.remedy) from error
 
 
 def _rope_scaling(header: GgufHeader, architecture: str, head_dim: int) -> Mapping[str, Any] | None:

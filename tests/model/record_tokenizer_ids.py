@@ -25,10 +25,35 @@ ROOT = HERE.parents[1]
 OUT = HERE / "data" / "tokenizer_ids.json.xz"
 MODELS = ("qwen2.5-coder-0.5b", "smollm2-135m")
 
-_WORDS = (
-    "get set user index buffer value Parser HTTPResponse utf8 xml2json __init__ _private MAX_SIZE camelCase "
-    "don't it's we'll I'VE THEY'RE can't o'clock naïve café Straße ﬁle e\u0301tude façade".split()
-)
+_WORDS = [
+    "get",
+    "set",
+    "user",
+    "index",
+    "buffer",
+    "value",
+    "Parser",
+    "HTTPResponse",
+    "utf8",
+    "xml2json",
+    "__init__",
+    "_private",
+    "MAX_SIZE",
+    "camelCase",
+    "don't",
+    "it's",
+    "we'll",
+    "I'VE",
+    "THEY'RE",
+    "can't",
+    "o'clock",
+    "naïve",
+    "café",
+    "Straße",
+    "ﬁle",
+    "étude",
+    "façade",
+]
 _SCRIPTS = (
     "Привет мир",
     "你好,世界。代码",
@@ -45,9 +70,36 @@ _SCRIPTS = (
     "Ａ１",
 )
 _EMOJI = ("😀", "👩‍👩‍👧‍👦", "🇩🇪", "✅", "❤️", "👍🏽", "\u200d", "\ufeff", "\u00a0", "\u2028", "\u3000", "\u0085")
-_SPACES = (" ", "  ", "   ", "    ", "\t", "\t\t", "\n", "\n\n", "\r\n", "\r", " \n", "\n    ", "\n\t", "        ", " \t ")
-_MARKS = "() [] {} => -> :: == != <= >= += ** // /* */ <!-- --> && || ?? ?. ... ; : , . @ # $ % ^ & ~ ` ' \" \\ \\n | < >"
-_SPECIALS = ("<|fim_middle|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<fim_prefix>", "<s>", "</s>", "<|file_sep|>")
+_SPACES = (
+    " ",
+    "  ",
+    "   ",
+    "    ",
+    "\t",
+    "\t\t",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    " \n",
+    "\n    ",
+    "\n\t",
+    "        ",
+    " \t ",
+)
+_MARKS = (
+    "() [] {} => -> :: == != <= >= += ** // /* */ <!-- --> && || ?? ?. ... ; : , . @ # $ % ^ & ~ ` ' \" \\ \\n | < >"
+)
+_SPECIALS = (
+    "<|fim_middle|>",
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<fim_prefix>",
+    "<s>",
+    "</s>",
+    "<|file_sep|>",
+)
 
 
 def _made(rng: random.Random) -> str:
@@ -67,7 +119,9 @@ def _made(rng: random.Random) -> str:
         elif roll < 0.97:
             pieces.append(rng.choice(_EMOJI))
         elif roll < 0.98:
-            pieces.append("".join(chr(rng.choice((rng.randrange(1, 0xD800), rng.randrange(0xE000, 0x30000)))) for _ in range(4)))
+            pieces.append(
+                "".join(chr(rng.choice((rng.randrange(1, 0xD800), rng.randrange(0xE000, 0x30000)))) for _ in range(4))
+            )
         else:
             pieces.append(rng.choice(_SPECIALS))
         if rng.random() < 0.4:
@@ -77,7 +131,9 @@ def _made(rng: random.Random) -> str:
 
 def _real(rng: random.Random, count: int) -> list[str]:
     endings = (".py", ".c", ".h", ".ts", ".md", ".toml", ".json", ".yaml", "Makefile")
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in listed if name.endswith(endings)]
     tasks = ROOT / "benchmarks" / "data" / "HumanEval-RandomSpanInfillingLight.jsonl.gz"
     with gzip.open(tasks, "rt", encoding="utf-8") as lines:
