@@ -79,6 +79,9 @@ class EngineSettings:
     threads: int = 0
     """CPU threads the model uses; 0 is one a physical core."""
 
+    cache_megabytes: int = 384
+    """Memory for what the model has read (its KV cache). More holds longer and more contexts at once."""
+
     idle_minutes: float = 15.0
     """The engine leaves after so many minutes without a request. 0 keeps it for ever."""
 

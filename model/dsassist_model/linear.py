@@ -1,7 +1,8 @@
 """Layers in each weight scheme. A scheme pairs what a converted file holds with the modules that run it.
 
 ``int8``: int8 rows with float32 scales, W8A8 (``dsassist_kernels.int8_linear``).
-``float``: plain matrices in one floating type; float32 is the yardstick that quality is measured against, bfloat16 runs on GPUs.
+``float``: plain matrices in one floating type; float32 is the yardstick that quality is measured against, bfloat16
+runs on GPUs.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from dsassist_kernels.int8_linear import int8_linear
 from dsassist_kernels.int8_mlp import int8_mlp
-from torch import Tensor
 
 __all__ = ["Embedding", "FloatEmbedding", "FloatLinear", "Int8Embedding", "Int8Linear", "Int8Mlp", "Linear", "Mlp"]
 

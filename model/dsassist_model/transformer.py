@@ -1,10 +1,13 @@
 """The decoder: embedding, layers of grouped-query attention and gated feed-forward, norm, head. Reads top to bottom.
 
-A forward pass takes pieces of several sequences at once (``Segment``): their tokens are laid end to end in ``[T, hidden]``, everything
-but attention works on rows, and attention goes segment by segment over the paged cache. A row's result does not depend on which
+A forward pass takes pieces of several sequences at once (``Segment``): their tokens are laid end to end in ``[T,
+hidden]``, everything
+but attention works on rows, and attention goes segment by segment over the paged cache. A row's result does not
+depend on which
 other rows share the pass, so batching, chunked prefill and drafts do not change what is generated.
 
-Covers the qwen2 and llama architectures: they differ in ``qkv_bias`` and ``tie_embeddings``, which the configuration tells.
+Covers the qwen2 and llama architectures: they differ in ``qkv_bias`` and ``tie_embeddings``, which the configuration
+tells.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from dsassist_kernels.paged_attention import PAGE, attend, rotate_and_store
 from torch import Tensor
 
+from dsassist_kernels.paged_attention import PAGE, rotate_and_store
 from dsassist_model.config import ModelConfig
 from dsassist_model.linear import (
     Embedding,
@@ -29,13 +32,15 @@ from dsassist_model.linear import (
     Mlp,
     dequantize,
 )
+from dsassist_model.long_context import LongContext
 
 __all__ = ["KVPool", "Segment", "Transformer"]
 
 
 @dataclass(slots=True)
 class Segment:
-    """Consecutive tokens of one sequence. ``table`` [pages] int32 on the device covers ``past + len(tokens)`` tokens."""
+    """Consecutive tokens of one sequence. ``table`` [pages] int32 on the device covers ``past + len(tokens)``
+    tokens."""
 
     tokens: Sequence[int]
     past: int
@@ -43,6 +48,8 @@ class Segment:
     table: Tensor
     outputs: int = 1
     """For how many of the last tokens the hidden state is wanted."""
+    last: bool = True
+    """Whether the prompt ends here, or more of it follows in a later pass."""
 
 
 class KVPool:
@@ -73,7 +80,8 @@ class Layer:
 
 
 class Transformer:
-    """A loaded model. ``tensors`` are a converted file's (see ``convert``); on a CPU they are used as they are, memory-mapped."""
+    """A loaded model. ``tensors`` are a converted file's (see ``convert``); on a CPU they are used as they are,
+    memory-mapped."""
 
     def __init__(
         self, config: ModelConfig, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype | None = None
@@ -81,6 +89,7 @@ class Transformer:
         """``dtype`` None runs the file's INT8 scheme (CPU only); a floating type dequantizes to it."""
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
+        self.long_context = LongContext()
         self._tensors = tensors
         self._quantized = dtype is None and "embed.scale" in tensors
         self.embed = self._embedding()
@@ -98,9 +107,11 @@ class Transformer:
 
     @torch.inference_mode()
     def forward(self, segments: Sequence[Segment], pool: KVPool, check: Callable[[], None] | None = None) -> Tensor:
-        """Run ``segments``, write their keys and values, return the wanted hidden states [sum of outputs, hidden], normed.
+        """Run ``segments``, write their keys and values, return the wanted hidden states [sum of outputs, hidden],
+        normed.
 
-        ``check`` is called between layers; what it raises ends the pass. The cache's places of these segments are then undefined.
+        ``check`` is called between layers; what it raises ends the pass. The cache's places of these segments are
+        then undefined.
         """
         tokens = torch.tensor([t for s in segments for t in s.tokens], device=self.device)
         positions = torch.cat([torch.arange(s.past, s.past + len(s.tokens), device=self.device) for s in segments])
@@ -117,7 +128,8 @@ class Transformer:
             mixed, start = [], 0
             for s in segments:
                 end = start + len(s.tokens)
-                mixed.append(attend(q[start:end], keys, values, s.table, s.past).reshape(end - start, -1))
+                piece = self.long_context.attend(i, q[start:end], keys, values, s.table, s.past, last=s.last)
+                mixed.append(piece.reshape(end - start, -1))
                 start = end
             if i + 1 == len(self.layers):  # from here on only the wanted rows matter
                 wanted = _wanted(segments, self.device)

@@ -180,7 +180,8 @@ class Engine:
         for s, take in plan.prefill:
             if self._make_room(s, s.lease.tokens + take):
                 tokens = s.tokens[s.lease.tokens : s.lease.tokens + take]
-                segments.append(Segment(tokens, s.lease.tokens, self._table(s)))
+                ends = s.lease.tokens + take >= len(s.request.prompt)
+                segments.append(Segment(tokens, s.lease.tokens, self._table(s), last=ends))
                 owners.append(s)
                 drafts.append([])
         if not segments:

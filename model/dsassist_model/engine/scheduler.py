@@ -29,6 +29,8 @@ class Limits:
     chunk: int = 512
     """Prompt tokens of one pass when nobody decodes. A pass can be cancelled between layers, which is finer than a
     short chunk."""
+    long_chunk: int = 2048
+    """The same for one prompt of which more than this is left: fewer segments, so the past is read less often."""
     shared_chunk: int = 64
     """Prompt tokens of one pass beside decoding sequences."""
 
@@ -86,7 +88,7 @@ class Scheduler:
             return None
         decode = [s for s in active if not s.prefilling]
         reading = [s for s in active if s.prefilling]
-        room, prefill = self.limits.shared_chunk if decode else self.limits.chunk, []
+        room, prefill = self.limits.shared_chunk if decode else self._chunk(reading), []
         if decode and len(reading) > 1:
             room *= 2  # many newcomers: catch up, or they would starve behind those who decode
         # who has least left goes first; ties go to who came first
@@ -97,6 +99,11 @@ class Scheduler:
             prefill.append((s, take))
             room -= take
         return Plan(decode, prefill)
+
+    def _chunk(self, reading: list[Sequence]) -> int:
+        """Prompt tokens of a pass in which nobody decodes."""
+        long = len(reading) == 1 and len(reading[0].request.prompt) - reading[0].lease.tokens > self.limits.long_chunk
+        return self.limits.long_chunk if long else self.limits.chunk
 
     def _fairest(self, queue: deque[Handle]) -> Handle:
         """The first request of the session that runs the fewest now."""

@@ -62,7 +62,10 @@ class Sequence:
         self.steps = self.drafted = self.accepted = 0
         self._decoder: StreamDecoder = tokenizer.stream_decoder()
         self._stop = StopText(self.request.stop)
-        self._ends = frozenset(tokenizer.special.eos)
+        fim = tokenizer.special.fim
+        # a model that writes one of these starts another file or another hole: the answer ends before it
+        holes = (fim.prefix, fim.middle, fim.suffix, fim.pad, fim.repo_name, fim.file_sep)
+        self._ends = frozenset((*tokenizer.special.eos, *(t for t in holes if t is not None)))
         wanted = draft and self.sampler.greedy and self.request.max_tokens > 1
         self.lookup = LookupDraft(self.request.prompt, self.request.drafts) if wanted else None
 
