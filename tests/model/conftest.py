@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
+import torch
 from gguf import GGMLQuantizationType as Kind
 from numpy.typing import NDArray
 
-from dsassist_model import store
+from dsassist_model import convert, store
+from dsassist_model.engine import Engine, Handle, Piece, Request
 from dsassist_model.store import ModelPlace
+from dsassist_model.transformer import Transformer
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -237,3 +242,62 @@ def pulled() -> Callable[[str], ModelPlace]:
         return place
 
     return find
+
+
+@dataclass
+class Asked:
+    """One request under way."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    handle: Handle | None = None
+
+    def emit(self, piece: Piece) -> None:
+        self.pieces.append(piece)
+        if piece.last:
+            self.done.set()
+
+    def wait(self) -> Asked:
+        assert self.done.wait(60), "the engine did not answer"
+        return self
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def last(self) -> Piece:
+        return self.pieces[-1]
+
+
+class Engines:
+    """Makes engines on one tiny random model, asks them, and stops them at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._made: list[Engine] = []
+
+    def make(self, **options: Any) -> Engine:
+        loaded = convert.load(self.path)
+        engine = Engine(Transformer(loaded.config, loaded.tensors, torch.device("cpu")), loaded.tokenizer, **options)
+        self._made.append(engine)
+        return engine
+
+    @staticmethod
+    def ask(engine: Engine, prompt: list[int] | str, **options: Any) -> Asked:
+        tokens = engine.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        asked = Asked()
+        asked.handle = engine.submit(Request(tokens, **options), asked.emit)
+        return asked
+
+    def stop(self) -> None:
+        for engine in self._made:
+            engine.stop()
+
+
+@pytest.fixture
+def engines(home: Path, tmp_path: Path) -> Iterator[Engines]:
+    """Engines on a tiny model of one layer, whose answers are random but repeatable."""
+    made = Engines(TinyModel(layers=1, seed=3).write_gguf(tmp_path / "tiny.gguf"))
+    yield made
+    made.stop()

@@ -51,7 +51,7 @@ _WORDS = [
     "café",
     "Straße",
     "ﬁle",
-    "étude",
+    "e\u0301tude",
     "façade",
 ]
 _SCRIPTS = (

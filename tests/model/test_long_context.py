@@ -1,0 +1,105 @@
+"""The choice between paged, dense and sparse attention, and segments that attend to a cached past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsassist_kernels.paged_attention import PAGE
+from dsassist_kernels.paged_attention import attend as paged
+from dsassist_kernels.sparse_attention import Sparsity
+from dsassist_model.long_context import LongContext
+
+
+class Prompt:
+    """One layer's queries and pages of ``n`` tokens; unused places are NaN."""
+
+    def __init__(self, n: int) -> None:
+        torch.manual_seed(n)
+        pages = -(-n // PAGE)
+        self.n = n
+        self.q = torch.randn(n, 14, 64)
+        self.keys = torch.full((pages + 2, 2, 64, PAGE), torch.nan)
+        self.values = torch.full((pages + 2, 2, PAGE, 64), torch.nan)
+        self.table = torch.randperm(pages + 2, dtype=torch.int32)[:pages]
+        place = torch.arange(n)
+        page = self.table[place // PAGE].long()
+        self.keys[page, :, :, place % PAGE] = torch.randn(n, 2, 64)
+        self.values[page, :, place % PAGE] = torch.randn(n, 2, 64)
+
+    def run(self, context: LongContext, segment: int, layer: int = 5) -> Tensor:
+        parts = []
+        for at in range(0, self.n, segment):
+            end = min(at + segment, self.n)
+            table = self.table[: -(-end // PAGE)]
+            got = context.attend(layer, self.q[at:end], self.keys, self.values, table, at, last=end == self.n)
+            parts.append(got)
+        return torch.cat(parts)
+
+    def exact(self) -> Tensor:
+        keys, values = self.keys.double(), self.values.double()
+        return paged(self.q.double(), keys, values, self.table, 0, backend="reference")
+
+
+@pytest.mark.parametrize(
+    ("layer", "queries", "tokens", "way"),
+    [
+        (0, 512, 512, "paged"),
+        (5, 1, 100_000, "paged"),
+        (5, 127, 100_000, "paged"),
+        (5, 512, 3000, "dense"),
+        (1, 512, 100_000, "dense"),
+        (2, 512, 100_000, "sparse"),
+    ],
+)
+def test_the_choice_is_a_function_of_layer_and_lengths(layer: int, queries: int, tokens: int, way: str) -> None:
+    assert LongContext().way(layer, queries, tokens) == way
+    dense_only = LongContext(mode="dense").way(layer, queries, tokens)
+    assert dense_only == ("dense" if way == "sparse" else way)
+
+
+@pytest.mark.parametrize("segment", [300, 512, 1100])
+@pytest.mark.parametrize("mode", ["dense", "sparse"])
+def test_segments_attend_to_the_cached_past(
+    assert_close: Callable[..., None], segment: int, mode: str
+) -> None:
+    prompt = Prompt(1100)
+    # everything is chosen, so that sparse is dense too
+    context = LongContext(
+        mode="dense" if mode == "dense" else "auto",
+        sparsity=Sparsity(blocks_per_doubling=100),
+        gathered_from=256,
+        sparse_from=256,
+        dtype=torch.float32,
+    )
+    assert_close(prompt.run(context, segment), prompt.exact(), atol=5e-6)
+
+
+def test_sparse_layers_read_less_and_the_last_queries_read_everything(assert_close: Callable[..., None]) -> None:
+    prompt = Prompt(3000)
+    sparsity = Sparsity(mass=0.2, blocks_per_doubling=1, floor=0.0, dense_tail=2)
+    context = LongContext(sparsity=sparsity, sparse_from=1024, gathered_from=1024, dtype=torch.float32)
+    got = prompt.run(context, 1024)
+    assert 0.1 < context.density < 0.7
+    assert not got.isnan().any()
+    exact = prompt.exact()
+    assert_close(got[-100:], exact[-100:], atol=5e-6)
+    assert (got[1024:2048] - exact[1024:2048]).abs().max() > 1e-3
+    assert torch.equal(got, prompt.run(LongContext(**_settings(context)), 1024))
+
+
+def test_first_layers_stay_dense() -> None:
+    context = LongContext(sparse_from=256, gathered_from=256)
+    Prompt(600).run(context, 600, layer=1)
+    assert context.visible == 0
+    assert context.density == 1.0
+
+
+def _settings(context: LongContext) -> dict[str, object]:
+    return {
+        name: getattr(context, name)
+        for name in ("mode", "sparsity", "dense_layers", "gathered_from", "sparse_from", "dtype")
+    }

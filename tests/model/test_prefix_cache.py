@@ -1,0 +1,94 @@
+"""The prefix cache: what is shared, copied, evicted, and never mixed up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsassist_model.config import ModelConfig
+from dsassist_model.engine.cache import OutOfPages, PrefixCache
+from dsassist_model.transformer import KVPool
+
+CONFIG = ModelConfig("llama", 10, 8, 8, 1, 1, 1, 2, 1e4, None, 1e-6, 4096, False, True)
+
+
+class Marked:
+    """A cache whose stored keys are the tokens themselves, so that what a lease sees can be read back."""
+
+    def __init__(self, pages: int) -> None:
+        self.cache = PrefixCache(KVPool(CONFIG, pages, torch.device("cpu"), torch.float32))
+
+    def run(self, tokens: list[int]) -> int:
+        """As the engine does: match, grow, write the rest, check everything, keep. Returns how many were cached."""
+        lease = self.cache.match(tokens)
+        cached = lease.tokens
+        assert self.read(lease.pages, cached) == tokens[:cached]
+        self.cache.grow(lease, len(tokens))
+        for i in range(cached, len(tokens)):
+            self.cache.pool.keys[0, lease.pages[i // 64], 0, 0, i % 64] = tokens[i]
+        lease.tokens = len(tokens)
+        assert self.read(lease.pages, len(tokens)) == tokens
+        self.cache.keep(lease, tokens)
+        return cached
+
+    def read(self, pages: list[int], count: int) -> list[int]:
+        keys = self.cache.pool.keys
+        return [int(keys[0, pages[i // 64], 0, 0, i % 64]) for i in range(count)]
+
+
+def test_whole_pages_are_shared_and_a_started_one_is_copied() -> None:
+    marked = Marked(16)
+    text = list(range(1000, 1200))
+    assert marked.run(text) == 0
+    assert marked.run(text) == 199
+    assert marked.run([*text[:150], *range(50)]) == 150
+    assert marked.run([*text, 1, 2, 3]) == 200
+
+
+def test_the_longest_ago_goes_first() -> None:
+    marked = Marked(4)
+    first, second = list(range(128)), list(range(500, 628))
+    marked.run(first)
+    marked.run(second)
+    assert marked.run(first) == 127
+    marked.run(list(range(900, 1000)))
+    assert marked.run(first) >= 64
+
+
+def test_running_sequences_are_never_evicted() -> None:
+    marked = Marked(3)
+    lease = marked.cache.match(list(range(100)))
+    marked.cache.grow(lease, 100)
+    other = marked.cache.match(list(range(500, 700)))
+    with pytest.raises(OutOfPages):
+        marked.cache.grow(other, 200)
+    assert len(other.pages) == 1
+    marked.cache.keep(other, [])
+    marked.cache.keep(lease, [])
+    assert marked.cache.used == 0
+
+
+def test_shrinking_and_clearing() -> None:
+    marked = Marked(16)
+    for start in range(0, 800, 100):
+        marked.run(list(range(start, start + 100)))
+    marked.cache.shrink(4)
+    assert marked.cache.used <= 4
+    marked.run(list(range(5000, 5100)))
+    assert marked.cache.used <= 4
+    marked.cache.clear()
+    assert marked.cache.used == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([1, 2]), min_size=1, max_size=5), min_size=1, max_size=25))
+def test_no_sequence_sees_anothers_text(bodies: list[list[int]]) -> None:
+    """Prompts that branch in and between pages, in a cache that must evict: ``run`` checks every token it sees."""
+    marked = Marked(8)
+    for body in bodies:
+        tokens = [piece * 1000 + i for piece in body for i in range(37)]
+        cached = marked.run(tokens)
+        assert cached < len(tokens)
+    assert marked.cache.used <= 8
