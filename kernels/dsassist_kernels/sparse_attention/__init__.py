@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels.sparse_attention import cpu, dense, reference
+from dsassist_kernels.sparse_attention.dense import compute_dtype
 from dsassist_kernels.sparse_attention.selection import BLOCK, DENSE, Selection, Sparsity, pool, select
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Sparsity",
     "attend",
     "backend_for",
+    "compute_dtype",
     "dense_attention",
     "pool",
     "select",

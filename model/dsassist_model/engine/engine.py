@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from dsassist_kernels.paged_attention import PAGE
 from dsassist_model.engine.cache import OutOfPages, PrefixCache
 from dsassist_model.engine.request import Handle, Piece, Request
 from dsassist_model.engine.sampling import logprob
@@ -58,7 +59,7 @@ class Engine:
         limits: Limits | None = None,
     ) -> None:
         self.model, self.tokenizer, self.draft = model, tokenizer, draft
-        self.cache = PrefixCache(model.new_pool(-(-cache_tokens // 64)))
+        self.cache = PrefixCache(model.new_pool(-(-cache_tokens // PAGE)))
         self.counters = Counters()
         self._scheduler = Scheduler(limits)
         self._wake = threading.Condition()
@@ -69,7 +70,7 @@ class Engine:
     @property
     def max_context(self) -> int:
         """Tokens that a prompt and its answer may have together."""
-        return min(self.model.config.max_context, self.cache.limit * 64)
+        return min(self.model.config.max_context, self.cache.limit * PAGE)
 
     @property
     def load(self) -> tuple[int, int]:
@@ -125,7 +126,7 @@ class Engine:
                 if self._stopping:
                     break
             if self._shrink_to is not None:
-                self.cache.shrink(self._shrink_to // 64)
+                self.cache.shrink(self._shrink_to // PAGE)
                 self._shrink_to = None
             self._drop_cancelled()
             self._admit()
@@ -157,7 +158,7 @@ class Engine:
     def _admit(self) -> None:
         while True:
             with self._wake:
-                handle = self._scheduler.next_waiting()
+                handle = self._scheduler.next_waiting(self._fits)
             if handle is None:
                 return
             if handle.cancelled:
@@ -239,21 +240,17 @@ class Engine:
     def _make_room(self, s: Sequence, tokens: int) -> bool:
         try:
             self.cache.grow(s.lease, tokens)
-        except OutOfPages:
-            others = [o for o in self._scheduler.running if o is not s]
-            # the youngest other request goes back to the queue, or this one is refused when it is alone
-            victim = max(others, key=lambda o: (o.request.priority == "background", o.handle.number), default=None)
-            if victim is None or victim.generated or victim.handle.number < s.handle.number:
-                busy = EngineError("The cache is full of running requests.", remedy="Try again in a moment.")
-                busy.status = 429
-                self._fail([s], busy)
-                return False
-            self._scheduler.running.remove(victim)
-            self.cache.keep(victim.lease, victim.tokens)
-            with self._wake:
-                self._scheduler.waiting[victim.request.priority].appendleft(victim.handle)
-            return self._make_room(s, tokens)
+        except OutOfPages:  # only when the cache was shrunk below what had been promised
+            busy = EngineError("The cache is full of running requests.", remedy="Try again in a moment.")
+            busy.status = 429
+            self._fail([s], busy)
+            return False
         return True
+
+    def _fits(self, handle: Handle) -> bool:
+        """Whether every running request and this one can grow to their ends: nobody is thrown out in the middle."""
+        promised = sum(_pages(s.request) for s in self._scheduler.running)
+        return not promised or promised + _pages(handle.request) <= self.cache.limit
 
     def _table(self, s: Sequence) -> torch.Tensor:
         return torch.tensor(s.lease.pages, dtype=torch.int32, device=self.model.device)
@@ -275,6 +272,10 @@ class Engine:
                 s.lease.tokens = min(s.lease.tokens, s.cached)  # what the failed pass wrote is not to be trusted
                 self._retire(s)
                 s.handle.emit(Piece(error=error))
+
+
+def _pages(request: Request) -> int:
+    return -(-(len(request.prompt) + request.max_tokens) // PAGE)
 
 
 _DRAFTING = 4

@@ -9,7 +9,8 @@ a long one. Chunks are short while somebody decodes, so that a token never waits
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsassist_model.engine.request import Handle
@@ -70,16 +71,22 @@ class Scheduler:
             )
         queue.append(handle)
 
-    def next_waiting(self) -> Handle | None:
-        """The request to admit now, if one may be: one a session in turn, interactive ones first."""
+    def next_waiting(self, fits: Callable[[Handle], bool]) -> Handle | None:
+        """The request to admit now, if one may be: one a session in turn, interactive ones first, where it ``fits``."""
         if len(self.running) >= self.limits.running:
             return None
-        if self.waiting["interactive"]:
-            return self._fairest(self.waiting["interactive"])
-        interactive = any(s.request.priority == "interactive" for s in self.running)
-        if self.waiting["background"] and not interactive:
-            return self._fairest(self.waiting["background"])
-        return None
+        queue = self.waiting["interactive"]
+        if not queue and not any(s.request.priority == "interactive" for s in self.running):
+            queue = self.waiting["background"]
+        if not queue:
+            return None
+        load = Counter(s.request.session for s in self.running)
+        # the first request of the session that runs the fewest; if it does not fit, nobody overtakes it
+        chosen = min(queue, key=lambda h: (load[h.request.session], h.number))
+        if not fits(chosen):
+            return None
+        queue.remove(chosen)
+        return chosen
 
     def plan(self) -> Plan | None:
         """The next pass over ``running``, None when there is nothing to do."""
@@ -104,12 +111,3 @@ class Scheduler:
         """Prompt tokens of a pass in which nobody decodes."""
         long = len(reading) == 1 and len(reading[0].request.prompt) - reading[0].lease.tokens > self.limits.long_chunk
         return self.limits.long_chunk if long else self.limits.chunk
-
-    def _fairest(self, queue: deque[Handle]) -> Handle:
-        """The first request of the session that runs the fewest now."""
-        load: dict[str, int] = {}
-        for s in self.running:
-            load[s.request.session] = load.get(s.request.session, 0) + 1
-        chosen = min(queue, key=lambda h: (load.get(h.request.session, 0), h.number))
-        queue.remove(chosen)
-        return chosen
