@@ -63,7 +63,7 @@ def test_the_choice_is_a_function_of_layer_and_lengths(layer: int, queries: int,
 
 @pytest.mark.parametrize("segment", [300, 512, 1100])
 @pytest.mark.parametrize("mode", ["dense", "sparse"])
-def test_segments_attend_to_the_cached_past(, segment: int, mode: str) -> None:
+def test_segments_attend_to_the_cached_past(segment: int, mode: str) -> None:
     prompt = Prompt(1100)
     # everything is chosen, so that sparse is dense too
     context = LongContext(
