@@ -36,7 +36,7 @@ from dsassist_model.schemes import Part, Scheme, scheme
 from dsassist_model.store import FORMAT_VERSION, ModelPlace
 from dsassist_model.tokenizer import Tokenizer
 
-__all__ = ["LoadedModel", "SourceModel", "convert", "is_converted", "load", "open_source"]
+__all__ = ["LoadedModel", "SourceModel", "convert", "is_converted", "load", "load_source", "open_source"]
 
 _DTYPE_NAMES = {torch.float32: "F32", torch.int8: "I8", torch.uint8: "U8", torch.bfloat16: "BF16"}
 _BLOCK_ELEMENTS = 1 << 23  # 32 MB of float32 at a time
@@ -100,7 +100,7 @@ def load(model: str | Path, *, quantization: str = "int8", progress: Progress | 
     """
     place = store.resolve(model)
     if quantization == "none":
-        return _load_source(open_source(store.require_source(place)))
+        return load_source(open_source(store.require_source(place)))
     folder = store.converted_dir(place, scheme(quantization).name)
     if store.read_manifest(folder) is None:
         convert(place, quantization=quantization, progress=progress)
@@ -243,7 +243,8 @@ def _quantized(source: SourceModel, chosen: Scheme) -> Iterator[tuple[str, int, 
                     written[part] = written.get(part, 0) + tensor.numel() * tensor.element_size()
 
 
-def _load_source(source: SourceModel) -> LoadedModel:
+def load_source(source: SourceModel) -> LoadedModel:
+    """The model in float32, in memory."""
     chosen = scheme("none")
     tensors = {name: torch.empty(part.shape, dtype=part.dtype) for name, part in _parts(source.config, chosen).items()}
     for name, at, block in _quantized(source, chosen):

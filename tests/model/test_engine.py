@@ -131,12 +131,7 @@ def test_a_cache_smaller_than_the_requests_together(engines: Any) -> None:
     asked = [engines.ask(engine, prompt, max_tokens=10) for prompt in prompts]
     whole = engines.make()
     for prompt, one in zip(prompts, asked, strict=True):
-        one.wait()
-        if one.last.error is None:
-            assert one.text == engines.ask(whole, prompt, max_tokens=10).wait().text
-        else:
-            assert one.last.error.status == 429
-    assert sum(one.last.error is None for one in asked) >= 2
+        assert one.wait().text == engines.ask(whole, prompt, max_tokens=10).wait().text
     assert engines.ask(engine, "again", max_tokens=3).wait().last.finish_reason == "length"
 
 

@@ -177,16 +177,14 @@ class Process:
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
     def wait_ready(self) -> httpx.Client:
+        """A new client, once the engine is ready."""
         for _ in range(600):
             if self.process.poll() is not None:
                 pytest.fail(f"the engine ended: {self.process.stdout.read()}")  # type: ignore[union-attr]
-            try:
-                client = self.client()
-                if client.get("/health").json()["status"] == "ready":
-                    return client
-                client.close()
-            except (httpx.TransportError, ValueError):
-                client.close()
+            if self.files.socket.exists() or self.files.address.exists():
+                with self.client() as client:
+                    if client.get("/health").json()["status"] == "ready":
+                        return self.client()
             time.sleep(0.05)
         pytest.fail("the engine did not become ready")
 
