@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def run(options: ServeOptions, announce: Callable[[str], None]) -> None:
             state = EngineState(options.engine)
             app = create_app(state, hosts=hosts, token=token)
             config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=5)
-            server = uvicorn.Server(config)
+            server = _Server(config)
             announce(address)
             state.start()
             asyncio.run(_serve(server, listener, state, options.idle_minutes))
@@ -69,6 +70,21 @@ def run(options: ServeOptions, announce: Callable[[str], None]) -> None:
                 state.engine.stop()
     finally:
         lock.release()
+
+
+class _Server(uvicorn.Server):
+    """Leaves by returning. Uvicorn's own raises the signal again at the end, which would skip our tidying up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ask to leave on the usual signals while serving."""
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        before = {kind: signal.signal(kind, lambda *_: setattr(self, "should_exit", True)) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, state: EngineState, idle_minutes: float) -> None:
