@@ -112,7 +112,7 @@ class Builder:
         else:
             draft = self.drafts[index]
             draft.flags |= flags
-            if draft.kind in _WEAK and kind not in _WEAK:
+            if (draft.kind in _WEAK and kind not in _WEAK) or draft.kind == Kind.IMPORT:
                 draft.kind = kind
         return index
 

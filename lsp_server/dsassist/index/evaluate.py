@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dsassist.index.languages import FileSet, Found
+from dsassist.index.languages import FileSet, Found, language_of
 from dsassist.index.memo import Memo
 from dsassist.index.model import TYPE_KINDS, Kind, Op, SymbolFlag
 from dsassist.index.module import Module
@@ -45,7 +45,7 @@ class Evaluator:
         assert module is not None
         item = module.facts.imports[entry]
         if name is not None:
-            item = item._replace(module=f"{item.module}.{name}" if item.module else name)
+            item = item._replace(module=name)
         self.memo.depend("?" + _stem(item.module))
         return module.language.find_import(path, item, self.files)
 
@@ -69,9 +69,8 @@ class Evaluator:
             result = self.exported(found.files, item.name, skip=path if own else "")
             if result:
                 return result
-        if module.language.name != "python":
-            return ()
-        return _as_module(self.found(path, entry, item.name))
+        submodule = module.language.submodule(item)
+        return () if submodule is None else _as_module(self.found(path, entry, submodule))
 
     def exported(self, files: tuple[str, ...], name: str, skip: str = "") -> tuple[Entity, ...]:
         """What a module exports under a name. ``skip``: a file whose own import of that name is being resolved."""
@@ -635,7 +634,8 @@ def _as_module(found: Found) -> tuple[Entity, ...]:
 
 def _stem(module: str) -> str:
     """What a module's file or folder is called."""
-    return module.rstrip("/").replace("::", ".").rpartition("/")[2].rpartition(".")[2]
+    last = module.rstrip("/").replace("::", "/").rpartition("/")[2]
+    return last.partition(".")[0] if "/" in module or language_of(last) is not None else last.rpartition(".")[2]
 
 
 def _tuple(items: tuple[Types, ...]) -> Types:

@@ -158,7 +158,7 @@ class Facts:
         outer = {
             index
             for index, symbol in enumerate(symbols)
-            if symbol.kind == 14 or scopes[symbol.scope].kind <= 1 or _parameter_kind(symbol.kind)
+            if symbol.kind == 14 or scopes[symbol.scope].kind <= 1 or symbol.kind == 12
         }
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             if role & 7 or ref < 0 or ref in outer:
@@ -168,11 +168,11 @@ class Facts:
     def defined_names(self) -> set[str]:
         """Names of symbols that a workspace-wide search should find."""
         names, scopes = self.occurrences.names, self.scopes
-        return {names[s.name] for s in self.symbols if s.kind not in (11 + 1, 14, 18, 19) and scopes[s.scope].kind <= 1}
-
-
-def _parameter_kind(kind: int) -> bool:
-    return kind == 12
+        return {
+            names[s.name]
+            for s in self.symbols
+            if s.kind not in (12, 14, 18, 19) and (s.scope == 0 or (scopes[s.scope].kind == 1 and scopes[s.scope].owner >= 0))
+        }
 
 
 def pack_meaning(facts: Facts) -> bytes:

@@ -231,6 +231,11 @@ class Reference:
         return bool(self.role & (Role.WRITE | Role.DEFINITION))
 
     @property
+    def is_mention(self) -> bool:
+        """A string that names the symbol, outside any annotation."""
+        return bool(self.role & Role.STRING) and not self.role & Role.TYPE
+
+    @property
     def is_call(self) -> bool:
         """Is called here."""
         return bool(self.role & Role.CALL)
@@ -264,6 +269,8 @@ class References:
     """Resolved occurrences, definitions included, by path and position."""
     possible: tuple[Reference, ...] = ()
     """Occurrences of the same name that nothing rules out. Never among ``references``."""
+    mentions: tuple[Reference, ...] = ()
+    """Its name in a list of exported names (``__all__``): no use, but a rename has to change it."""
     pending: int = 0
     """Files not indexed yet when the answer was made."""
 

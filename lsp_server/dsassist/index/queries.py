@@ -219,7 +219,10 @@ class Queries(State):
             for path in paths:
                 self._collect(targets, name, path, found, possible if member else None)
         key = _by_place
-        return References(infos, tuple(sorted(found, key=key)), tuple(sorted(possible, key=key)), len(self._pending))
+        found.sort(key=key)
+        mentions = tuple(item for item in found if item.is_mention)
+        used = tuple(item for item in found if not item.is_mention) if mentions else tuple(found)
+        return References(infos, used, tuple(sorted(possible, key=key)), mentions, len(self._pending))
 
     def _candidates(self, name: str) -> list[str]:
         """Files in which the name may denote something of another file."""

@@ -6,6 +6,7 @@ behind, never one that is wrong. A database that SQLite or we cannot read is mov
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
 import sys
@@ -46,9 +47,13 @@ class Row:
     linked: bool
 
 
+@functools.cache
 def version() -> str:
-    """Of everything that decides what is stored: our schema, the grammars, and Python's ``marshal``."""
-    parts = [f"schema {SCHEMA}", f"python {sys.version_info[0]}.{sys.version_info[1]}"]
+    """Of everything that decides what is stored: our schema and rules, the grammars, and Python's ``marshal``."""
+    rules = hashlib.blake2b(digest_size=6)
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        rules.update(file.read_bytes())
+    parts = [f"schema {SCHEMA}", f"rules {rules.hexdigest()}", f"python {sys.version_info[0]}.{sys.version_info[1]}"]
     parts += [f"{language.name} {language.version()}" for language in all_languages()]
     return ", ".join(parts)
 

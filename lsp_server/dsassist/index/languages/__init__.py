@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 
 from dsassist.index.languages.base import FileSet, Found, Language
+from dsassist.index.languages.ecma import Ecma
 from dsassist.index.languages.python import Python
 
 __all__ = ["FileSet", "Found", "Language", "all_languages", "by_name", "language_of"]
@@ -14,7 +15,7 @@ __all__ = ["FileSet", "Found", "Language", "all_languages", "by_name", "language
 @functools.cache
 def all_languages() -> tuple[Language, ...]:
     """Every language, in a fixed order."""
-    return (Python(),)
+    return (Python(), Ecma())
 
 
 @functools.cache

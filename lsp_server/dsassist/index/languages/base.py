@@ -84,6 +84,10 @@ class Language(Protocol):
         """What ``entry``'s module means in the file ``path``."""
         ...
 
+    def submodule(self, entry: Import) -> str | None:
+        """The module that ``entry``'s name is where its module exports no such name, None where that cannot be."""
+        ...
+
     def siblings(self, path: str, facts: Facts, files: FileSet) -> Sequence[str]:
         """Other files that share the module scope (Go and Java packages)."""
         ...

@@ -70,6 +70,10 @@ class Python:
             fallback = fallback or found
         return fallback or Found(external=entry.module)
 
+    def submodule(self, entry: Import) -> str | None:
+        """See ``Language``."""
+        return f"{entry.module}.{entry.name}" if entry.module else entry.name
+
     def siblings(self, path: str, facts: Facts, files: FileSet) -> Sequence[str]:
         """See ``Language``."""
         return ()

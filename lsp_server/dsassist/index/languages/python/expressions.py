@@ -20,6 +20,12 @@ __all__ = ["GRAMMAR", "Expressions"]
 GRAMMAR = tree_sitter.Language(tree_sitter_python.language())
 
 _LISTS = frozenset({b"list", b"set", b"tuple", b"sorted", b"reversed", b"frozenset", b"iter"})
+_TYPING = frozenset(
+    {
+        b"Union", b"Optional", b"List", b"Dict", b"Tuple", b"Callable", b"Type", b"Sequence", b"Iterable", b"Mapping",
+        b"Iterator", b"Set", b"FrozenSet", b"Awaitable", b"Coroutine", b"Generator", b"AsyncIterator", b"MutableMapping",
+    }
+)  # fmt: skip
 _FIRST = frozenset({b"next", b"max", b"min"})
 _LITERALS = {
     "integer": "int", "float": "float", "true": "bool", "false": "bool", "comparison_operator": "bool",
@@ -166,8 +172,13 @@ class Expressions:
 
     def identifier(self, node: Node) -> int:
         builder = self.builder
-        builder.read(node, Role.TYPE if self.in_type else 0)
-        expr = builder.name_expr(builder.name(builder.text(node)))
+        scope = builder.scope
+        name = builder.name(builder.source[node.start_byte : node.end_byte])
+        # In a class body a name is the enclosing scope's until the class has bound it (``Error = Error``).
+        if builder.scope_kinds[scope] == ScopeKind.CLASS and (scope, name) not in builder.bound:
+            scope = builder.scope_parents[scope]
+        builder.read(node, Role.TYPE if self.in_type else 0, scope)
+        expr = builder.name_expr(name, scope)
         return self.flow.get(expr, expr) if self.flow else expr
 
     def attribute(self, node: Node) -> int:
@@ -204,7 +215,9 @@ class Expressions:
                 name_node, value = child.child_by_field_name("name"), child.child_by_field_name("value")
                 if name_node is not None:
                     builder.keyword(name_node, callee)
-                if value is not None:
+                if value is not None and text == b"TypeVar":
+                    self.type_x(value)
+                elif value is not None:
                     self.x(value)
             elif text == b"cast" and not values:
                 values.append(self.annotation(child))
@@ -272,10 +285,13 @@ class Expressions:
             if builder.text(value).endswith(b"Annotated") and items:
                 return items[0]
             return -1
-        items = [self.x(child) for child in node.children_by_field_name("subscript")]
+        parts = node.children_by_field_name("subscript")
+        # ``Alias = Union[str, "Style"]``: a type, though not in an annotation.
+        typed = not was and builder.text(value).rpartition(b".")[2] in _TYPING
+        items = [self.type_x(child) if typed else self.x(child) for child in parts]
         if len(items) == 1:
             if not was and items[0] >= 0 and builder.exprs[items[0]][0] == Op.BUILTIN:
-                number = builder.text(node.children_by_field_name("subscript")[0])
+                number = builder.text(parts[0])
                 if number.isdigit() and len(number) < 4:
                     return builder.on(Op.ITEM, base, int(number))
             return builder.on(Op.SUBSCRIPT, base, items[0])

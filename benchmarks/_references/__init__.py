@@ -1,0 +1,1 @@
+"""Peers and sampling for the reference benchmarks."""
