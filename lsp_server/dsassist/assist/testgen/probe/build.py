@@ -1,0 +1,367 @@
+"""Values for a type annotation, and instances of the project's own classes."""
+
+from __future__ import annotations
+
+import abc
+import collections.abc
+import contextlib
+import enum
+import inspect
+import io
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from _dsassist_probe.literal import quote
+from _dsassist_probe.names import Names, Unnameable
+from _dsassist_probe.plain import BY_TYPE, FILE, STANDARD, Value, named
+
+__all__ = ["Builder", "call_text"]
+
+_ABSTRACT = {
+    "Sequence": "list", "MutableSequence": "list", "Collection": "list", "Iterable": "list", "Container": "list", "Reversible": "list",
+    "Sized": "list", "Mapping": "dict", "MutableMapping": "dict", "Set": "set", "AbstractSet": "set", "MutableSet": "set",
+    "Iterator": "iterator", "Generator": "iterator", "Hashable": "str", "Callable": "callable", "ByteString": "bytes", "Buffer": "bytes",
+    "SupportsInt": "number", "SupportsFloat": "number", "SupportsIndex": "int", "SupportsAbs": "number", "SupportsBytes": "bytes",
+    "KeysView": "list", "ValuesView": "list", "ItemsView": "list",
+}  # fmt: skip
+_DEPTH = 3
+
+
+def call_text(function: str, arguments: Iterable[tuple[str, str]]) -> str:
+    """``function(value, name=value)`` from (name or "", code) pairs."""
+    return f"{function}({', '.join(f'{name}={code}' if name else code for name, code in arguments)})"
+
+
+class Builder:
+    """Knows the module under test; ``valid`` tells which values really evaluate, by trying them in a child."""
+
+    def __init__(self, names: Names, module: types.ModuleType, valid: Callable[[list[Value]], list[bool]]) -> None:
+        self.names, self.module, self.valid = names, module, valid
+        self._instances: dict[type, list[Value]] = {}
+        self._building: list[type] = []
+        self.prefer_files = False
+
+    # --- by type ------------------------------------------------------------------------------------------------
+
+    def of_kind(self, kind: str, name: str = "") -> list[Value]:
+        """Values of a plain kind: a key of ``BY_TYPE`` or one of path, stream, file, datetime, timedelta."""
+        if kind == "path":
+            if self.prefer_files:
+                return [FILE, Value("str(path)", FILE.setup), *self.text(name)]
+            return [*self.text(name), FILE, *self.standard("pathlib.Path")]
+        if kind == "stream":
+            return [*self.standard("io.StringIO"), *self.standard("io.BytesIO")]
+        if kind in ("datetime", "timedelta"):
+            return self.standard(f"datetime.{kind}")
+        if kind == "str":
+            return self.text(name)
+        return [Value(code) for code in BY_TYPE.get(kind, ())]
+
+    def text(self, name: str) -> list[Value]:
+        """Strings, those first that the parameter's name suggests."""
+        suggested = named(name)[1] if name else ()
+        return [Value(code) for code in (*suggested, *BY_TYPE["str"])]
+
+    def standard(self, path: str) -> list[Value]:
+        """Values of a standard class known by its dotted path."""
+        return [Value(self._imported(template)) for template in STANDARD.get(path, ())]
+
+    def _imported(self, template: str) -> str:
+        def name(match: re.Match[str]) -> str:
+            module, attribute = match.group(1), match.group(2)
+            __import__(module)
+            return self.names.ref(module, attribute)
+
+        return re.sub(r"\{([a-z.]+):(\w*)\}", name, template)
+
+    def of(self, annotation: Any, name: str = "", depth: int = 0) -> list[Value]:  # noqa: PLR0911, PLR0912
+        """Values for ``annotation``, the most ordinary first; empty when nothing is known about it."""
+        if annotation in (inspect.Parameter.empty, Any, None, ...) or isinstance(annotation, str):
+            return [Value("None")] if annotation is None else []
+        if annotation is type(None):
+            return [Value("None")]
+        if isinstance(annotation, typing.TypeVar):
+            bound = annotation.__bound__ or (annotation.__constraints__[0] if annotation.__constraints__ else None)
+            return self.of(bound, name, depth) if bound is not None else []
+        if isinstance(annotation, typing.ForwardRef):
+            return []
+        if hasattr(annotation, "__supertype__"):
+            return self.of(annotation.__supertype__, name, depth)
+        if hasattr(annotation, "__value__") and type(annotation).__name__ == "TypeAliasType":
+            return self.of(annotation.__value__, name, depth)
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is typing.Annotated or str(origin) in ("typing.ClassVar", "typing.Final", "typing.Required", "typing.NotRequired"):
+            return self.of(arguments[0], name, depth)
+        if origin is typing.Literal:
+            return [Value(quote(item) if isinstance(item, str) else repr(item)) for item in arguments]
+        if origin in (typing.Union, types.UnionType):
+            return _interleaved([self.of(item, name, depth) for item in sorted(arguments, key=lambda item: item is type(None))])
+        if origin is not None:
+            return self._generic(origin, arguments, name, depth)
+        if isinstance(annotation, type):
+            return self._class(annotation, name, depth)
+        return []
+
+    def _generic(self, origin: Any, arguments: tuple[Any, ...], name: str, depth: int) -> list[Value]:  # noqa: PLR0911
+        if origin is collections.abc.Callable:
+            return self._callables(arguments, depth)
+        if origin is type:
+            classes = [item for item in arguments if isinstance(item, type)]
+            return [Value(code) for code in filter(None, map(self._name, classes))] or self.of_kind("type")
+        if origin is tuple and arguments:
+            if len(arguments) == 2 and arguments[1] is ...:
+                inner = self.of(arguments[0], "", depth + 1)
+                return [Value("(" + "".join(f"{item.code}, " for item in inner[:2]).strip() + ")", _setups(inner[:2])), Value("()")]
+            parts = [self.of(item, "", depth + 1) or [Value("1")] for item in arguments]
+            return [
+                Value("(" + ", ".join(part[min(pick, len(part) - 1)].code for part in parts) + ("," if len(parts) == 1 else "") + ")",
+                      _setups([part[min(pick, len(part) - 1)] for part in parts]))
+                for pick in range(min(4, max(map(len, parts))))
+            ]  # fmt: skip
+        kind = _ABSTRACT.get(getattr(origin, "__name__", ""), getattr(origin, "__name__", ""))
+        if kind == "dict" and len(arguments) == 2:
+            keys = self.of(arguments[0], "key", depth + 1) or self.of_kind("str")
+            items = self.of(arguments[1], "value", depth + 1) or self.of_kind("object")
+            pairs = [f"{key.code}: {item.code}" for key, item in zip(keys, items)]  # noqa: B905
+            return [Value("{" + ", ".join(pairs[:size]) + "}", _setups([*keys[:size], *items[:size]])) for size in (1, 0, 2) if size <= len(pairs)]
+        if kind in ("list", "set", "frozenset", "iterator", "deque") and arguments:
+            inner = self.of(arguments[0], "", depth + 1)
+            if not inner:
+                return self.of_kind("list" if kind == "deque" else kind)
+            groups: list[list[Value]] = [inner[:2], [], inner[:1], inner[1:4], inner[:4]]
+            texts = [("[" + ", ".join(item.code for item in group) + "]", _setups(group)) for group in groups]
+            if kind == "list":
+                return _unique([Value(code, setup) for code, setup in texts])
+            wrap = {"iterator": "iter", "deque": self._imported("{collections:deque}") if kind == "deque" else ""}.get(kind, kind)
+            return _unique([Value(f"{wrap}({code})", setup) for code, setup in texts])
+        return self._class(origin, name, depth) if isinstance(origin, type) else []
+
+    def _callables(self, arguments: tuple[Any, ...], depth: int) -> list[Value]:
+        if len(arguments) != 2 or not isinstance(arguments[0], list):
+            return self.of_kind("callable")
+        names = ["value", "other", "third", "fourth", "fifth"][: len(arguments[0])]
+        answers = self.of(arguments[1], "", depth + 1)[:3] if arguments[1] is not type(None) else [Value("None")]
+        made = [Value(f"lambda {', '.join(names)}: {answer.code}".replace("lambda :", "lambda:")) for answer in answers if not answer.setup]
+        if names and (arguments[1] in arguments[0] or isinstance(arguments[1], typing.TypeVar) or not made):
+            made.insert(0, Value(f"lambda {', '.join(names)}: {names[0]}"))
+        return made + ([Value("bool")] if arguments[1] is bool and len(names) == 1 else [])
+
+    def _class(self, kind: type, name: str, depth: int) -> list[Value]:  # noqa: PLR0911
+        module, qualname = kind.__module__, kind.__qualname__
+        if kind in (int, float, str, bytes, bool, list, tuple, dict, set, frozenset, complex, range, slice, bytearray, object, type, memoryview):
+            if kind is float:
+                return [*self.of_kind("float"), Value("3")]
+            return self.of_kind(kind.__name__, name)
+        if module in ("typing", "collections.abc") and qualname in _ABSTRACT:
+            return self.of_kind(_ABSTRACT[qualname], name)
+        if qualname in ("IO", "TextIO", "TextIOBase", "TextIOWrapper") or kind is io.IOBase:
+            return self.standard("io.StringIO")
+        if qualname in ("BinaryIO", "RawIOBase", "BufferedIOBase", "BufferedReader"):
+            return self.standard("io.BytesIO")
+        if f"{module}.{qualname}" == "pathlib.Path" or qualname == "PathLike":
+            files = [FILE, Value('tmp_path / "missing"'), Value("tmp_path")]
+            return [*files, *self.standard("pathlib.Path")] if self.prefer_files else [*self.standard("pathlib.Path"), *files]
+        for path in (f"{module}.{qualname}", f"{module.lstrip('_')}.{qualname}"):
+            if path in STANDARD and STANDARD[path]:
+                return self.standard(path)
+        if issubclass(kind, enum.Enum):
+            code = self._name(kind)
+            return [Value(f"{code}.{member.name}") for member in list(kind)[:6]] if code else []
+        if issubclass(kind, BaseException) and module == "builtins":
+            return [Value(f'{qualname}("bad value")'), Value(f"{qualname}()")]
+        if depth >= _DEPTH:
+            return self.stand_in(kind)
+        return self.instances(kind, depth)[:6] or self.stand_in(kind)
+
+    def stand_in(self, kind: type | None = None) -> list[Value]:
+        """A mock, with the class's interface where it can be named."""
+        code = self._name(kind) if kind is not None else ""
+        name = self.names.ref("unittest.mock", "Mock" if code else "MagicMock")
+        return [Value(f"{name}(spec={code})" if code else f"{name}()", mock=True)]
+
+    def _name(self, thing: object) -> str:
+        try:
+            return self.names.of(thing)
+        except Unnameable:
+            return ""
+
+    # --- instances ----------------------------------------------------------------------------------------------
+
+    def instances(self, kind: type, depth: int = 0) -> list[Value]:
+        """Working ways to get an object of ``kind``: constructor calls, factories, module constants, concrete subclasses."""
+        if kind in self._instances:
+            return self._instances[kind]
+        if kind in self._building:
+            return []
+        self._building.append(kind)
+        try:
+            found = self._attempts(kind, depth)
+            works = self.valid(found)
+            kept = [value for value, fine in zip(found, works) if fine]  # noqa: B905
+        finally:
+            self._building.pop()
+        if depth == 0 or kept:
+            self._instances[kind] = kept
+        return kept
+
+    def _attempts(self, kind: type, depth: int) -> list[Value]:
+        found: list[Value] = []
+        for name, thing in list(vars(self.module).items()):
+            if type(thing) is kind and not name.startswith("__"):
+                found.append(Value(self.names.ref(self.module.__name__, name)))
+        if not inspect.isabstract(kind) and not getattr(kind, "_is_protocol", False):
+            code = self._name(kind)
+            if code:
+                found += self._constructions(kind, kind, code, depth)
+        for holder, name, factory in self._factories(kind):
+            if holder:
+                with contextlib.suppress(ValueError, TypeError):
+                    found += self._constructions(factory, None, f"{holder}.{name}" if name else holder, depth)[:4]
+        if len(found) < 3 or inspect.isabstract(kind):
+            for below in _subclasses(kind)[:4]:
+                code = self._name(below)
+                if code and not inspect.isabstract(below):
+                    found += self._constructions(below, below, code, depth)[:3]
+        return _unique(found)[:24]
+
+    def _factories(self, kind: type) -> list[tuple[str, str, Any]]:
+        made: list[tuple[str, str, Any]] = []
+        own = self._name(kind)
+        for name, item in vars(kind).items():
+            if isinstance(item, classmethod | staticmethod) and not name.startswith("_"):
+                hint = item.__func__.__annotations__.get("return", "")
+                shown = hint if isinstance(hint, str) else getattr(hint, "__name__", str(hint))
+                if shown.strip("'\"") in (kind.__name__, "Self") or re.match(r"(from|of|parse|create|make|new|build|load)(_|$)", name):
+                    made.append((own, name, getattr(kind, name)))
+        for name, item in list(vars(self.module).items()):
+            if isinstance(item, types.FunctionType) and item.__module__ == self.module.__name__ and not name.startswith("_"):
+                hint = item.__annotations__.get("return", "")
+                if (hint if isinstance(hint, str) else getattr(hint, "__name__", "")) == kind.__name__:
+                    made.append((self._name(item), "", item))
+        return made[:6]
+
+    def _constructions(self, target: Any, kind: type | None, code: str, depth: int) -> list[Value]:
+        try:
+            slots = self.parameters(target, depth + 1)
+        except (ValueError, TypeError):
+            return [Value(f"{code}()")]
+        needed = [slot for slot in slots if slot[1]]
+        calls = []
+        for pick in range(5):
+            picks = [(keyword, values[min(pick, len(values) - 1)]) for keyword, _, values, _ in needed if values]
+            if len(picks) == len(needed):
+                calls.append(picks)
+        for position in range(len(needed)):
+            for value in needed[position][2][1:4]:
+                if calls:
+                    changed = list(calls[0])
+                    changed[position] = (changed[position][0], value)
+                    calls.append(changed)
+        if calls:
+            for keyword, required, values, name in slots:
+                if not required and keyword != "*":
+                    calls += [[*calls[0], (keyword or name, value)] for value in values[:2]]
+        return [Value(call_text(code, [(name, value.code) for name, value in call]), _setups([value for _, value in call]),
+                      any(value.mock for _, value in call)) for call in calls[:18]]  # fmt: skip
+
+    def parameters(self, target: Any, depth: int) -> list[tuple[str, bool, list[Value], str]]:
+        """(keyword or "", required, values, name) of each parameter of a callable."""
+        signature = inspect.signature(target)
+        hints = self.hints(target)
+        slots: list[tuple[str, bool, list[Value], str]] = []
+        for parameter in signature.parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            annotation = hints.get(parameter.name, parameter.annotation)
+            values = self.of(annotation, parameter.name, depth) or self.guess(parameter.name, parameter.default)
+            keyword = parameter.name if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty else ""
+            slots.append((keyword, parameter.default is parameter.empty, _unique(values), parameter.name))
+        return slots
+
+    def guess(self, name: str, default: Any = inspect.Parameter.empty) -> list[Value]:
+        """Values by the parameter's default and name alone."""
+        found: list[Value] = []
+        if default is not inspect.Parameter.empty and default is not None:
+            found += self.of(type(default), name, _DEPTH - 1)
+        kind = named(name)[0]
+        if kind:
+            found += self.of_kind(kind, name)
+        if not found:
+            # a parameter often has the name of a class: ``token: Token``
+            wanted = name.replace("_", "").lower()
+            for label, item in list(vars(self.module).items()):
+                if isinstance(item, type) and label.lower() == wanted and item not in self._building:
+                    found += self.instances(item, _DEPTH - 1)[:4]
+        if not found:
+            found = [Value('"hello"'), Value("1"), Value("[1, 2]"), Value('{"a": 1}'), Value("None")]
+        return found
+
+    def hints(self, target: Any) -> dict[str, Any]:
+        """Evaluated annotations, one by one, so that a single unresolvable name costs only its own parameter."""
+        function = target.__init__ if isinstance(target, type) else target
+        function = inspect.unwrap(getattr(function, "__func__", function))
+        raw = dict(getattr(function, "__annotations__", None) or {})
+        if isinstance(target, type) and not raw:
+            for base in reversed(target.__mro__):
+                raw.update(base.__dict__.get("__annotations__", {}) or {})
+        scope = dict(vars(sys.modules.get(getattr(function, "__module__", "") or "", self.module)))
+        for name in ("Optional", "Union", "List", "Dict", "Tuple", "Set", "Iterable", "Sequence", "Callable", "Any"):
+            scope.setdefault(name, getattr(typing, name))
+        return {name: evaluated(item, scope) for name, item in raw.items()}
+
+
+def evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
+    """``annotation`` with its text evaluated; names behind ``TYPE_CHECKING`` are looked up in the modules that are loaded."""
+    if not isinstance(annotation, str):
+        return annotation
+    for _ in range(4):
+        try:
+            return eval(annotation, scope)
+        except NameError as error:
+            missing = getattr(error, "name", None)
+            found = _anywhere(missing, scope.get("__package__") or "") if missing else None
+            if found is None or missing is None:
+                break
+            scope[missing] = found
+        except Exception:  # noqa: BLE001 - an annotation is any expression
+            break
+    return inspect.Parameter.empty
+
+
+def _anywhere(name: str, package: str) -> Any:
+    top = package.partition(".")[0]
+    for module_name, module in sorted(sys.modules.items(), key=lambda item: item[0].partition(".")[0] != top):
+        if module_name.partition(".")[0] in (top, "typing", "collections", "types", "datetime", "pathlib", "io", "typing_extensions"):
+            found = getattr(module, name, None)
+            if isinstance(found, type) or typing.get_origin(found) is not None:
+                return found
+    return None
+
+
+def _subclasses(kind: type) -> list[type]:
+    found: list[type] = []
+    pending = [kind]
+    while pending and len(found) < 40:
+        for below in type.__subclasses__(pending.pop(0)):
+            if below not in found:
+                found.append(below)
+                pending.append(below)
+    top = kind.__module__.partition(".")[0]
+    return [item for item in found if item.__module__.partition(".")[0] == top and abc.ABC not in item.__bases__]
+
+
+def _setups(values: Iterable[Value]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line for value in values for line in value.setup))
+
+
+def _unique(values: Iterable[Value]) -> list[Value]:
+    return list(dict.fromkeys(values))
+
+
+def _interleaved(groups: list[list[Value]]) -> list[Value]:
+    longest = max(map(len, groups), default=0)
+    return _unique([group[position] for position in range(longest) for group in groups if position < len(group)])

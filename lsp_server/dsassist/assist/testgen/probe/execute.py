@@ -1,0 +1,220 @@
+"""Runs one candidate in the current (forked) process and says what happened.
+
+A candidate is a dict: ``setup`` (lines), ``act`` (one statement that binds ``result``, or none), ``watch`` (names whose state
+after the act is worth asserting), ``source``.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import os
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest.mock import NonCallableMock
+
+from _dsassist_probe import confine, fork
+from _dsassist_probe.guard import Guard
+from _dsassist_probe.literal import Unwritable, quote
+from _dsassist_probe.names import Names, Unnameable
+from _dsassist_probe.observe import Fact, Observer
+from _dsassist_probe.trace import Tracer
+
+__all__ = ["Capture", "Executor"]
+
+_ORDINARY = (ValueError, LookupError, ArithmeticError, StopIteration, NotImplementedError)
+
+
+class OutputLimit(BaseException):
+    """The call printed more than anyone wants to read."""
+
+
+class Capture(io.StringIO):
+    """Standard output of a call, up to 100,000 characters."""
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > 100_000:
+            raise OutputLimit
+        return super().write(text)
+
+
+class NoInput(io.StringIO):
+    """Standard input that tells when it is read."""
+
+    touched = False
+
+    def readline(self, *_: Any) -> str:
+        NoInput.touched = True
+        return ""
+
+    def read(self, *_: Any) -> str:
+        NoInput.touched = True
+        return ""
+
+
+class Executor:
+    """``target``: (file, first line, last line). ``roots``: where the project's files are."""
+
+    def __init__(self, names: Names, observer: Observer, guard: Guard, scratch: str, target: tuple[str, int, int], statements: dict[int, int]) -> None:
+        self.names, self.observer, self.guard, self.scratch = names, observer, guard, scratch
+        self.target, self.statements = target, statements
+        self.call_limit = 1.0
+        self._raises: dict[str, list[tuple[int, int]]] = {}
+        self._count = 0
+
+    def prepare(self) -> None:
+        """Once in each child."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        sys.stdin = NoInput()
+        confine.deny_new_processes()
+        warnings.simplefilter("ignore")
+
+    def run(self, candidate: dict[str, Any]) -> dict[str, Any]:
+        """Outcome: ``return``, ``raise``, ``setup`` (the setup failed), ``timeout``, ``output``; with arcs, facts and flags."""
+        self._count += 1
+        folder = Path(self.scratch, f"run-{os.getpid()}-{self._count}")
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        tempfile.tempdir = str(folder)
+        NoInput.touched = False
+        try:
+            namespace = self.names.namespace([*candidate["setup"], candidate["act"]])
+            code = compile(candidate["act"], "<act>", "exec")
+            setup = compile("\n".join(candidate["setup"]), "<setup>", "exec")
+        except (SyntaxError, ImportError, AttributeError, ValueError) as error:
+            return {"outcome": "setup", "error": f"{type(error).__name__}: {error}"}
+        namespace["tmp_path"] = folder
+        answer: dict[str, Any] = {}
+        captured = Capture()
+        saved, sys.stdout = sys.stdout, captured
+        tracer = Tracer(*self.target, self.statements)
+
+        def perform() -> None:
+            try:
+                with fork.time_limit(self.call_limit):
+                    exec(setup, namespace)
+            except BaseException as error:  # noqa: BLE001 - whatever a setup raises means that it is no setup
+                answer.update(outcome="setup", error=f"{type(error).__name__}: {error}"[:300])
+                return
+            captured.seek(0)
+            captured.truncate()
+            before = {name: self._state(namespace.get(name)) for name in candidate.get("watch", ())}
+            try:
+                with fork.time_limit(self.call_limit), tracer:
+                    exec(code, namespace)
+            except (fork.TooLong, asyncio.CancelledError):
+                answer["outcome"] = "timeout"
+            except OutputLimit:
+                answer["outcome"] = "output"
+            except MemoryError:
+                answer["outcome"] = "memory"
+            except BaseException as error:  # noqa: BLE001 - the outcome of the call, whatever it is
+                self._raised(error, answer)
+            else:
+                answer["outcome"] = "return"
+                try:
+                    with fork.time_limit(2.0):
+                        facts = self._facts(namespace, candidate, before, captured.getvalue())
+                except fork.TooLong:
+                    facts = []
+                answer["facts"] = facts
+                answer["kind"] = type(namespace.get("result")).__name__
+
+        try:
+            flags = self.guard.watched(perform)
+        finally:
+            sys.stdout = saved
+        if NoInput.touched:
+            flags.add("input")
+        answer["flags"] = sorted(flags)
+        answer["arcs"] = sorted(tracer.arcs)
+        return answer
+
+    def _facts(self, namespace: dict[str, Any], candidate: dict[str, Any], before: dict[str, Any], printed: str) -> list[Fact]:
+        facts: list[Fact] = self.observer.facts(namespace["result"], "result") if "result" in namespace else []
+        for name in candidate.get("watch", ()):
+            value = namespace.get(name)
+            if isinstance(value, NonCallableMock):
+                facts += self._mock_facts(value, name)
+                continue
+            after = self._state(value)
+            if value is namespace.get("result") or after == before[name]:
+                continue
+            changed = [fact for fact in self.observer.facts(value, name) if fact[1] != "isinstance"]
+            if isinstance(before[name], list) and len(changed) > 1:
+                known = {tuple(fact) for fact in before[name]}
+                changed = [fact for fact in changed if tuple(fact) not in known]
+            facts += changed[:4]
+        if printed and self.observer.literals.text_is_stable(printed):
+            try:
+                facts.append(["output.getvalue()", "==", self.observer.literals.write(printed)])
+            except Unwritable:
+                pass
+        return facts
+
+    def _state(self, value: Any) -> Any:
+        if isinstance(value, int | float | str | bytes | bool | type(None) | NonCallableMock):
+            return None
+        if hasattr(value, "__next__"):
+            return None
+        return self.observer.facts(value, "x")
+
+    def _mock_facts(self, mock: NonCallableMock, name: str) -> list[Fact]:
+        calls = [call for call in mock.mock_calls if "__" not in call[0]]
+        if not 0 < len(calls) <= 4:
+            return []
+        shown = []
+        for label, positional, keywords in calls:
+            if "()" in label:
+                return []
+            try:
+                parts = [self.observer.literals.write(item) for item in positional]
+                parts += [f"{key}={self.observer.literals.write(item)}" for key, item in keywords.items()]
+            except Unwritable:
+                return []
+            shown.append(f"{self.names.ref('unittest.mock', 'call')}{'.' + label if label else ''}({', '.join(parts)})")
+        return [[f"{name}.mock_calls", "==", f"[{', '.join(shown)}]"]]
+
+    def _raised(self, error: BaseException, answer: dict[str, Any]) -> None:
+        answer["outcome"] = "raise"
+        answer["kind"] = type(error).__name__
+        answer["message"] = str(error)[:300]
+        frames = traceback.extract_tb(error.__traceback__)
+        last = frames[-1]
+        on_purpose = isinstance(error, SystemExit) or self._at_raise(last.filename, last.lineno or 0)
+        # a standard exception that ordinary calls of the target let through characterises it, too
+        inside = any(frame.filename == self.target[0] for frame in frames)
+        answer["where"] = next((frame.lineno for frame in reversed(frames) if frame.filename == self.target[0]), 0)
+        answer["purpose"] = inside and on_purpose
+        answer["ordinary"] = inside and isinstance(error, _ORDINARY)
+        try:
+            answer["type"] = self.names.of(type(error))
+        except Unnameable:
+            answer["type"] = ""
+        message = str(error)
+        stable = on_purpose and message and len(message) <= 100 and "\n" not in message and self.observer.literals.text_is_stable(message)
+        if isinstance(error, SystemExit):
+            stable = False
+        if stable and not isinstance(error, KeyError):
+            plain = not re.search(r"[][\\.^$*+?{}|()]", message)
+            answer["match"] = quote(message) if plain else f"{self.names.ref('re')}.escape({quote(message)})"
+
+    def _at_raise(self, filename: str, line: int) -> bool:
+        if not any(filename.startswith(place) for place in self.guard.readable[:1]):
+            return False
+        if filename not in self._raises:
+            try:
+                tree = ast.parse(Path(filename).read_bytes())
+            except (OSError, SyntaxError):
+                tree = ast.Module(body=[], type_ignores=[])
+            found = [node for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc is not None]
+            self._raises[filename] = [(node.lineno, node.end_lineno or node.lineno) for node in found]
+        return any(first <= line <= last for first, last in self._raises[filename])
