@@ -3,8 +3,8 @@
     python tools/generate_settings.py            rewrites vscode-extension/package.json and docs/settings.md
     python tools/generate_settings.py --check    exits 1 and names the files that are out of date
 
-The settings of the extension alone (``dsassist.extension.*``, ``dsassist.trace.*``) are written by hand in package.json,
-in the first block of ``contributes.configuration``; the blocks after it are generated.
+The settings of the extension alone (``dsassist.extension.*``, ``dsassist.trace.*``) are written by hand in
+package.json, in the first block of ``contributes.configuration``; the blocks after it are generated.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def page() -> str:
         "# Settings",
         "",
         "Every setting has one name everywhere. Three places are read, the later ones winning: `config.toml` in",
-        "dsassist's configuration folder (`dsassist doctor` prints where that is), the editor's `initializationOptions`,",
-        "and the editor's `dsassist` section. A value that cannot be used is reported once and its default stays.",
+        "dsassist's configuration folder (`dsassist doctor` prints where that is), the editor's",
+        "`initializationOptions`, and the editor's `dsassist` section. A value that cannot be used is reported once",
+        "and its default stays.",
         "",
         "In VS Code write `dsassist.completion.maxTokens`; in `config.toml`:",
         "",

@@ -1,0 +1,130 @@
+/** Wires the parts together. Activation starts the server and waits for nothing. */
+
+import * as vscode from "vscode";
+import { Completion } from "./completion";
+import { get } from "./config";
+import { Help } from "./help";
+import { showMap } from "./map";
+import { menu, StatusBar } from "./status";
+import { Preview } from "./preview";
+import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type Status } from "./protocol";
+import { Server } from "./server";
+import { Statistics } from "./stats";
+import { deleteStatistics, showStatistics } from "./statsPage";
+import { generateTests, mayRun } from "./tests";
+
+let stop: (() => Promise<void>) | undefined;
+
+export function activate(context: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel("dsassist", { log: true });
+  const bar = new StatusBar();
+  const preview = new Preview();
+  const statistics = new Statistics(context.globalState, () => get<boolean>("extension.statistics", true));
+  const completion = new Completion(statistics, {
+    client: () => server.running,
+    paused: () => server.life.kind === "running" && server.life.status?.state === "paused",
+    working: (now) => server.setWorking(now),
+    accepted: () => void vscode.commands.executeCommand("setContext", "dsassist.accepted", true),
+  });
+  const help = new Help(context, log, () => server);
+  const server: Server = new Server(context, log, {
+    middleware: {
+      provideInlineCompletionItems: completion.middleware,
+      executeCommand: async (command, args, next) => {
+        if (command === ACCEPTED_COMMAND) completion.acceptedWhole(args[0]);
+        if (command === GENERATE_TESTS_COMMAND && !(await mayRun(context))) return undefined;
+        return next(command, args) as unknown;
+      },
+      workspace: {
+        handleApplyEdit: async (params) => {
+          const client = server.running;
+          if (!client) return { applied: false, failureReason: "the server is gone" };
+          return preview.offer(await client.protocol2CodeConverter.asWorkspaceEdit(params.edit), params.label ?? "dsassist");
+        },
+      },
+    },
+    helpless: (finding) => help.helpless(finding),
+    gaveUp: (message) => help.gaveUp(message),
+  });
+  context.subscriptions.push(
+    log, bar, preview, completion, server,
+    server.onDidChange((life) => {
+      bar.show(life);
+      const status = life.kind === "running" ? life.status : undefined;
+      void vscode.commands.executeCommand("setContext", "dsassist.serverRunning", life.kind === "running");
+      void vscode.commands.executeCommand("setContext", "dsassist.modelReady", status?.state === "ready");
+      if (status?.state === "no_model") void help.noModel(status);
+    }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void server.restart()),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration("dsassist.extension.python")) void server.restart();
+    }),
+    ...commands(context, log, server, help, completion, statistics),
+  );
+  stop = async () => {
+    await statistics.flush();
+    await server.stop();
+  };
+  if (onlyVirtual()) {
+    const message = "This workspace has no files on disk, and dsassist needs them. Clone the repository and open the clone.";
+    log.info(message);
+    server.set({ kind: "unavailable", message });
+    return;
+  }
+  void server.start();
+}
+
+export async function deactivate(): Promise<void> {
+  await stop?.();
+}
+
+function commands(
+  context: vscode.ExtensionContext,
+  log: vscode.LogOutputChannel,
+  server: Server,
+  help: Help,
+  completion: Completion,
+  statistics: Statistics,
+): vscode.Disposable[] {
+  const run = (command: string) => vscode.commands.executeCommand(command);
+  const table: Record<string, () => unknown> = {
+    menu: () => menu(server.life),
+    trigger: () => run("editor.action.inlineSuggest.trigger"),
+    acceptWord: () => run("editor.action.inlineSuggest.acceptNextWord"),
+    acceptLine: () => run("editor.action.inlineSuggest.acceptNextLine"),
+    whyNothing: async () => {
+      const { reason, message, suppressed } = await completion.whyNothing();
+      log.info(`why nothing: ${reason}: ${message}${suppressed ? ` Held back: ${suppressed}` : ""}`);
+      const choice = await vscode.window.showInformationMessage(`${message} (${reason})`, ...(suppressed ? ["Show What Was Held Back"] : []), "Show Log");
+      if (choice) log.show();
+    },
+    togglePause: () => togglePause(server),
+    generateTestsHere: () => generateTests(context, server),
+    referenceMap: () => showMap(context),
+    statistics: () => showStatistics(context, statistics),
+    deleteStatistics: () => deleteStatistics(statistics),
+    restart: () => server.restart(),
+    showLog: () => log.show(),
+    doctor: () => help.doctor(),
+    selectModel: () => help.selectModel(),
+    pullModel: () => help.selectModel(),
+    install: () => help.install(),
+    walkthrough: () => vscode.commands.executeCommand("workbench.action.openWalkthrough", `${context.extension.id}#start`, false),
+  };
+  return Object.entries(table).map(([name, handler]) => vscode.commands.registerCommand(`dsassist.${name}`, handler));
+}
+
+async function togglePause(server: Server): Promise<void> {
+  const client = server.running;
+  if (!client) {
+    void vscode.window.showWarningMessage("The language server does not run: there is nothing to pause.");
+    return;
+  }
+  const paused = server.life.kind === "running" && server.life.status?.state === "paused";
+  server.setStatus(await client.sendRequest<Status>(PAUSE, { paused: !paused }));
+}
+
+function onlyVirtual(): boolean {
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  return folders.length > 0 && folders.every((folder) => folder.uri.scheme !== "file");
+}

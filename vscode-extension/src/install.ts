@@ -1,0 +1,69 @@
+/** Installs dsassist into an environment of the extension's own, and downloads models: with progress, and stoppable. */
+
+import * as fs from "node:fs/promises";
+import * as vscode from "vscode";
+import { get } from "./config";
+import { pipStep, percent } from "./progress";
+import { run, type Outcome } from "./run";
+import { privatePython } from "./server";
+
+/** Creates or updates the environment. True when dsassist is in it afterwards. */
+export async function install(context: vscode.ExtensionContext, python: string, log: vscode.LogOutputChannel): Promise<boolean> {
+  const what = get("extension.installFrom", "dsassist").trim() || "dsassist";
+  const folder = vscode.Uri.joinPath(context.globalStorageUri, "venv").fsPath;
+  await fs.mkdir(context.globalStorageUri.fsPath, { recursive: true });
+  return withProgress("Installing dsassist", async (report, signal) => {
+    report("making an environment");
+    const made = await run(python, ["-I", "-m", "venv", folder], { signal });
+    if (!succeeded(made, signal)) return failed("A virtual environment could not be made", made, log);
+    const pip = ["-I", "-m", "pip", "install", "--upgrade", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", what];
+    const onLine = (line: string) => {
+      log.info(line);
+      const step = pipStep(line);
+      if (step) report(step);
+    };
+    const installed = await run(privatePython(context), pip, { signal, onLine });
+    return succeeded(installed, signal) || failed(`pip could not install ${what}`, installed, log);
+  });
+}
+
+/** Downloads a model. True when it is there afterwards. */
+export async function pull(python: string, model: string, log: vscode.LogOutputChannel): Promise<boolean> {
+  return withProgress(`Downloading ${model}`, async (report, signal) => {
+    let before = 0;
+    const onLine = (line: string) => {
+      const now = percent(line);
+      if (now === undefined) log.info(line);
+      else report(`${now}%`, Math.max(0, now - before));
+      before = now ?? before;
+    };
+    const pulled = await run(python, ["-I", "-m", "dsassist", "model", "pull", model], { signal, onLine });
+    return succeeded(pulled, signal) || failed(`${model} could not be downloaded`, pulled, log);
+  });
+}
+
+function withProgress(
+  title: string,
+  work: (report: (message: string, increment?: number) => void, signal: AbortSignal) => Promise<boolean>,
+): Thenable<boolean> {
+  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+  return vscode.window.withProgress(options, async (progress, token) => {
+    const controller = new AbortController();
+    token.onCancellationRequested(() => controller.abort());
+    return work((message, increment) => progress.report({ message, increment }), controller.signal);
+  });
+}
+
+function succeeded(outcome: Outcome, signal: AbortSignal): boolean {
+  return outcome.code === 0 && !signal.aborted;
+}
+
+function failed(message: string, outcome: Outcome, log: vscode.LogOutputChannel): false {
+  if (outcome.failure === "ABORT_ERR") return false;
+  const last = (outcome.stderr.trim() || outcome.stdout.trim()).split("\n").slice(-3).join(" ");
+  log.error(`${message}: ${outcome.failure ?? last}`);
+  void vscode.window.showErrorMessage(`${message}. ${outcome.failure ?? last}`.slice(0, 400), "Show Log").then((choice) => {
+    if (choice) log.show();
+  });
+  return false;
+}
