@@ -25,12 +25,14 @@ from pathlib import Path
 
 from dsassist.index.build import Build, Progress, Report
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
-from dsassist.index.queries import Queries
+from dsassist.index.rank import ContextPiece
+from dsassist.index.rename import Rename, RenamePlan
 from dsassist.index.resolve import Target
 from dsassist.index.state import Limits
 
 __all__ = [
     "Call",
+    "ContextPiece",
     "Encoding",
     "Index",
     "Kind",
@@ -40,6 +42,7 @@ __all__ = [
     "Progress",
     "Reference",
     "References",
+    "RenamePlan",
     "Report",
     "Role",
     "SymbolInfo",
@@ -47,7 +50,7 @@ __all__ = [
 ]
 
 
-class Index(Build, Queries):
+class Index(Rename, Build):
     """An open index. See the module's docstring."""
 
     @classmethod

@@ -165,12 +165,16 @@ class Build(State):
                     _difference(definitions, file, old.defined_names() if old else set(), set(item.definitions))
                 self._store.change_names(*names, defined=False)
                 self._store.change_names(*definitions, defined=True)
+                self._names_added(definitions[0])
                 self._store.unlink(self._rows[path].id for path in stale if path in self._rows)
             for item in fresh:
                 if item.path not in self._overlays:
                     self._modules.drop(item.path)
             self._invalidate(*(item.path for item in fresh), *stale)
             self._reload_rows()
+
+    def _names_added(self, names: Iterable[str]) -> None:
+        """Names that files define now and that may be new to the workspace."""
 
     def _stored_facts(self, path: str) -> Facts | None:
         row = self._rows.get(path)

@@ -323,6 +323,45 @@ class Evaluator:
                 complete = False
         return ((path, symbol), *_merge([*orders, direct])), complete
 
+    def member_family(
+        self, path: str, symbol: int, name: str, subtypes: Callable[[tuple[str, str]], list[tuple[str, str]]]
+    ) -> tuple[set[Member], bool]:
+        """Members of that name in a class, in all its bases, and in all classes derived from those that have it.
+
+        The second result is false where a base is outside the workspace.
+        """
+        found: set[Member] = set()
+        order, complete = self.ancestors(path, symbol)
+        roots: set[Member] = set()
+        for where, owner in order:
+            own = self.own_member(where, owner, name)
+            if own is not None:
+                found.add(own)
+                roots.add((where, owner))
+        for where, owner in sorted(roots):
+            module = self.module(where)
+            if module is None:
+                continue
+            for other, qualified in subtypes((where, module.qualified(owner))):
+                derived = self.module(other)
+                at = derived.by_qualified(qualified) if derived is not None else -1
+                if derived is not None and at >= 0:
+                    own = self.own_member(other, at, name)
+                    if own is not None and own not in found:
+                        found.add(own)
+                        complete = complete and self.ancestors(other, at)[1]
+        return found, complete
+
+    def own_member(self, path: str, symbol: int, name: str) -> Member | None:
+        """A member that the class itself has."""
+        module = self.module(path)
+        if module is not None:
+            for body in module.symbols[symbol].bodies:
+                found = module.members(body).get(name)
+                if found is not None:
+                    return path, found
+        return None
+
     def base_types(self, module: Module, symbol: int) -> Types:
         """The types of a class's bases; ``("?",)`` stands for an unknown one."""
         out: list[Type] = []

@@ -124,6 +124,7 @@ class State:
     def _files_changed(self) -> None:
         self._files = Files(self.root, self._rows.keys() | self._overlays.keys(), self._configuration)
         self._resolver = Resolver(self._files, self._modules)
+        self._derived_changed()
 
     def _check_version(self) -> None:
         """Another process may have changed the database."""
@@ -211,6 +212,10 @@ class State:
         for path in paths:
             self._views.pop(path, None)
         self._resolver.memo.clear()
+        self._derived_changed()
+
+    def _derived_changed(self) -> None:
+        """Caches that subclasses made from links are void."""
 
     def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
         """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
