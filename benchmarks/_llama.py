@@ -1,6 +1,6 @@
 """llama.cpp as a peer, in a process of its own, so that neither's threads or memory are the other's.
 
-As a script it is that process: it reads a JSON object a line, ``{"tokens", "max_tokens"}``, and answers one,
+As a script it is that process: it reads a JSON object a line, ``{"tokens", "max_tokens", "stop"}``, and answers one,
 ``{"text", "tokens", "seconds"}``.
 """
 
@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ class LlamaCpp:
         """Of its process."""
         return self._process.pid
 
-    def ask(self, tokens: list[int], max_tokens: int) -> dict[str, Any]:
+    def ask(self, tokens: list[int], max_tokens: int, stop: Sequence[str] = ()) -> dict[str, Any]:
         """Continue ``tokens`` greedily: ``text``, ``tokens`` (how many), ``seconds``."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"tokens": tokens, "max_tokens": max_tokens}) + "\n")
+        request = {"tokens": tokens, "max_tokens": max_tokens, "stop": list(stop)}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -59,7 +61,9 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         start = time.perf_counter()
-        answer = model.create_completion(request["tokens"], max_tokens=request["max_tokens"], temperature=0.0)
+        answer = model.create_completion(
+            request["tokens"], max_tokens=request["max_tokens"], stop=request["stop"], temperature=0.0
+        )
         seconds = time.perf_counter() - start
         facts = {"text": answer["choices"][0]["text"], "tokens": answer["usage"]["completion_tokens"]}
         print(json.dumps({**facts, "seconds": seconds}), flush=True)

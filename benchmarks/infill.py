@@ -44,18 +44,27 @@ exec(compile(sys.stdin.read(), "candidate", "exec"), {"__name__": "__main__"})
 """
 
 
+def first_line(suffix: str) -> str:
+    """The suffix up to the end of its first written line; behind a line break, with that line's indentation."""
+    blank = suffix[: len(suffix) - len(suffix.lstrip())]
+    line = suffix[len(blank) :].split("\n", 1)[0].rstrip()
+    return ("\n" + blank.rsplit("\n", 1)[1] if "\n" in blank else blank) + line if line else ""
+
+
 def cut(completion: str, suffix: str) -> str:
     """What fills the gap: the text before the suffix's first written line comes again, or the indented block ends."""
-    head = suffix[: len(suffix) - len(suffix.lstrip())]
-    line = suffix[len(head) :].split("\n", 1)[0].rstrip()
-    if line:
-        # behind a line break only its own indentation counts; a trailing rest of a line must end a line
-        wanted = re.escape("\n" + head.rsplit("\n", 1)[1] if "\n" in head else head) + re.escape(line)
-        again = re.search(wanted + r"[ \t]*(?=\n|$)", completion)
-        if again:
-            completion = completion[: again.start()]
+    line = first_line(suffix)
+    again = re.search(re.escape(line) + r"[ \t]*(?=\n|$)", completion) if line else None
+    if again:
+        completion = completion[: again.start()]
     dedent = re.search(r"\n(?=[^\s)\]}])", completion)
     return completion[: dedent.start()] if dedent else completion
+
+
+def stops(suffix: str) -> tuple[str, ...]:
+    """Texts after which ``cut`` keeps nothing more: they end the generation and change no result."""
+    line = first_line(suffix)
+    return (*((line + "\n",) if line else ()), "\ndef ", "\nclass ", "\n# ", "\nprint(", "\nassert ", "\n```", "\n@")
 
 
 def passes(task: dict[str, Any], completion: str) -> bool:
@@ -84,7 +93,7 @@ class Ours:
     def __init__(self, loaded: LoadedModel) -> None:
         self._engine = Engine(Transformer(loaded.config, loaded.tensors, torch.device("cpu")), loaded.tokenizer)
 
-    def complete(self, tokens: list[int], max_tokens: int) -> str:
+    def complete(self, tokens: list[int], max_tokens: int, stop: tuple[str, ...]) -> str:
         """The text that follows ``tokens``."""
         pieces: list[Piece] = []
         done = threading.Event()
@@ -94,7 +103,7 @@ class Ours:
             if piece.last:
                 done.set()
 
-        self._engine.submit(Request(tokens, max_tokens=max_tokens), emit)
+        self._engine.submit(Request(tokens, max_tokens=max_tokens, stop=stop), emit)
         done.wait()
         if pieces[-1].error is not None:
             raise pieces[-1].error
@@ -132,9 +141,9 @@ def main() -> int:
     ours = Ours(loaded)
     path = store.require_source(store.resolve(options.model))
     peer = LlamaCpp(path, context=_CONTEXT, threads=torch.get_num_threads())
-    engines: dict[str, Callable[[list[int], int], str]] = {
+    engines: dict[str, Callable[[list[int], int, tuple[str, ...]], str]] = {
         "ours": ours.complete,
-        "peer": lambda tokens, most: str(peer.ask(tokens, most)["text"]),
+        "peer": lambda *request: str(peer.ask(*request)["text"]),
     }
     exact, passed = dict.fromkeys(engines, 0), dict.fromkeys(engines, 0)
     seconds, same = dict.fromkeys(engines, 0.0), 0
@@ -144,7 +153,7 @@ def main() -> int:
         answers: dict[str, str] = {}
         for who in order:
             start = time.perf_counter()
-            text = engines[who](built.tokens, options.max_tokens)
+            text = engines[who](built.tokens, options.max_tokens, stops(task["suffix"]))
             seconds[who] += time.perf_counter() - start
             answers[who] = cut(text, task["suffix"])
             exact[who] += answers[who].strip() == task["canonical_solution"].strip()
