@@ -1,5 +1,6 @@
 /** The life of the language server: find a Python, shake hands, start, start again with back-off, stop. */
 
+import * as fs from "node:fs/promises";
 import * as vscode from "vscode";
 import {
   CloseAction,
@@ -98,6 +99,7 @@ export class Server implements vscode.Disposable {
       return;
     }
     this.python = finding.probe.executable;
+    await fs.mkdir(this.context.globalStorageUri.fsPath, { recursive: true });
     await this.launch(finding.probe.executable, generation);
   }
 

@@ -1,0 +1,210 @@
+/** A real VS Code (code-server) in a headless Chromium, on a copy of the sample project, with the packed extension installed. */
+
+import { spawn, execFile } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+export const ROOT = path.resolve(import.meta.dirname, "../../..");
+export const CACHE = process.env.DSASSIST_E2E_CACHE ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), ".cache"), "dsassist-e2e");
+export const PYTHON = process.env.DSASSIST_E2E_PYTHON ?? path.join(ROOT, ".venv/bin/python");
+export const ARTEFACTS = path.join(ROOT, "artefacts/e2e");
+const CODE_SERVER = path.join(CACHE, "app/node_modules/code-server/out/node/entry.js");
+const { chromium } = createRequire(path.join(CACHE, "app/package.json"))("playwright-core");
+
+/** Long enough for a loaded 2-core machine that also runs the model. Conditions end waits, not this. */
+export const PATIENCE = 90_000;
+
+export async function freePort() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Waits until `condition` gives something truthy, and gives it back. */
+export async function until(condition, what, timeout = PATIENCE) {
+  const end = Date.now() + timeout;
+  let last;
+  while (Date.now() < end) {
+    try {
+      last = await condition();
+      if (last) return last;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+  throw new Error(`waited ${timeout / 1000} s for ${what}; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`);
+}
+
+/** A home for dsassist's state, with the models of this machine. Short: a socket's path holds about 100 bytes. */
+export function makeHome() {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "dse-"));
+  const models = process.env.DSASSIST_E2E_MODELS ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), ".cache"), "dsassist/models");
+  fs.mkdirSync(path.join(home, "cache"), { recursive: true });
+  if (fs.existsSync(models)) fs.symlinkSync(models, path.join(home, "cache/models"));
+  fs.mkdirSync(path.join(home, "config"));
+  fs.writeFileSync(path.join(home, "config/config.toml"), "[engine]\nidle_minutes = 2\n");
+  return home;
+}
+
+/** Processes of ours: those with our home in their environment. */
+export function processes(home, pattern) {
+  return fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+    try {
+      const command = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      const environment = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+      return pattern.test(command) && environment.includes(`DSASSIST_HOME=${home}`) ? [Number(pid)] : [];
+    } catch {
+      return []; // it ended meanwhile
+    }
+  });
+}
+
+export class Editor {
+  /**
+   * @param {{ settings?: object, extension?: boolean, home?: string, folder?: string, trusted?: boolean, environment?: object }} options
+   */
+  static async open(options = {}) {
+    const editor = new Editor();
+    editor.scratch = fs.mkdtempSync(path.join(os.tmpdir(), "dsassist-e2e-"));
+    editor.ownHome = options.home === undefined;
+    editor.home = options.home ?? makeHome();
+    editor.folder = options.folder ?? path.join(editor.scratch, "project");
+    if (!options.folder) fs.cpSync(path.join(ROOT, "tests/e2e/project"), editor.folder, { recursive: true });
+    const [data, extensions] = [path.join(editor.scratch, "data"), path.join(editor.scratch, "extensions")];
+    fs.mkdirSync(path.join(data, "User"), { recursive: true });
+    fs.writeFileSync(path.join(data, "User/settings.json"), JSON.stringify({
+      "dsassist.extension.python": PYTHON, "workbench.startupEditor": "none", "telemetry.telemetryLevel": "off", "update.mode": "none",
+      "extensions.ignoreRecommendations": true, "window.restoreWindows": "none", "workbench.tips.enabled": false, "chat.disableAIFeatures": true,
+      "editor.minimap.enabled": false, "files.autoSave": "off", "editor.cursorBlinking": "solid", "window.dialogStyle": "custom", ...options.settings,
+    }, null, 2));
+    const node = process.execPath;
+    const environment = { ...process.env, DSASSIST_HOME: editor.home, ...options.environment };
+    if (options.extension !== false) {
+      await run(node, [CODE_SERVER, "--extensions-dir", extensions, "--user-data-dir", data, "--install-extension", path.join(ROOT, "vscode-extension/dsassist.vsix")], { env: environment });
+    }
+    const port = await freePort();
+    const flags = options.trusted === false ? [] : ["--disable-workspace-trust"];
+    editor.server = spawn(node, [CODE_SERVER, "--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--user-data-dir", data, "--extensions-dir", extensions,
+      "--disable-telemetry", "--disable-update-check", "--disable-getting-started-override", ...flags], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    editor.output = "";
+    for (const stream of [editor.server.stdout, editor.server.stderr]) stream.on("data", (chunk) => (editor.output += chunk));
+    editor.data = data;
+    const address = `http://127.0.0.1:${port}/`;
+    await until(async () => (await fetch(`${address}healthz`)).ok, "code-server to listen");
+    editor.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [
+      "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+    editor.page = await editor.browser.newPage({ viewport: { width: 1280, height: 800 } });
+    editor.page.setDefaultTimeout(PATIENCE);
+    const query = options.workspace ? `workspace=${options.workspace}` : `folder=${editor.folder}`;
+    await editor.page.goto(`${address}?${query}`);
+    await editor.page.locator(".monaco-workbench").waitFor();
+    return editor;
+  }
+
+  get status() {
+    return this.page.locator('.statusbar-item[aria-label^="dsassist"]');
+  }
+
+  /** Text for screen readers of the status item: the state and why. */
+  async state() {
+    return (await this.status.getAttribute("aria-label")) ?? "";
+  }
+
+  async waitForState(pattern, timeout) {
+    return until(async () => {
+      const state = await this.state();
+      return pattern.test(state) ? state : undefined;
+    }, `the status to say ${pattern}`, timeout);
+  }
+
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(".quick-input-widget input");
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title.replace(/^[^:]*: /, "") }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Opens a file of the project, the cursor at a 1-based line and column. */
+  async file(name, line = 1, column = 1) {
+    await this.page.keyboard.press("Control+p");
+    const input = this.page.locator(".quick-input-widget input");
+    await input.waitFor();
+    await input.fill(`${name}:${line}:${column}`);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: path.basename(name) }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(`.tab.active[data-resource-name="${path.basename(name)}"]`).waitFor();
+    await until(async () => (await this.page.locator("#status\\.editor\\.selection").innerText()).includes(`Ln ${line}, Col ${column}`), `the cursor at ${line}:${column}`);
+    await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
+  }
+
+  async type(text, delay = 60) {
+    await this.page.keyboard.type(text, { delay });
+  }
+
+  ghost() {
+    return this.page.locator(".ghost-text-decoration, .ghost-text-decoration-preview, .ghost-text-view-warning-widget .ghost-text, .ghost-text").filter({ hasText: /\S/ });
+  }
+
+  async waitForGhost(timeout) {
+    await until(async () => (await this.ghost().count()) > 0, "a suggestion to appear", timeout);
+    return (await this.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+  }
+
+  async save() {
+    await this.page.keyboard.press("Control+s");
+    await until(async () => (await this.page.locator(".tab.active.dirty").count()) === 0, "the file to be saved");
+  }
+
+  read(name) {
+    return fs.readFileSync(path.join(this.folder, name), "utf8");
+  }
+
+  async screenshot(name) {
+    fs.mkdirSync(ARTEFACTS, { recursive: true });
+    await this.page.screenshot({ path: path.join(ARTEFACTS, `${name}.png`) });
+  }
+
+  /** Text of the notifications on the screen. */
+  async notifications() {
+    return (await this.page.locator(".notification-list-item").allInnerTexts()).join("\n");
+  }
+
+  async clearNotifications() {
+    await this.command("Notifications: Clear All Notifications");
+    await until(async () => (await this.page.locator(".notification-toast-container").count()) === 0, "notifications to go");
+  }
+
+  async close() {
+    await this.browser?.close();
+    if (this.server && this.server.exitCode === null) {
+      this.server.kill("SIGTERM");
+      await once(this.server, "exit");
+    }
+    if (this.ownHome) dropHome(this.home);
+    fs.rmSync(this.scratch, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
+
+/** Ends what still runs with this home and removes it. */
+export function dropHome(home) {
+  for (const pid of processes(home, /-m dsassist/)) {
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      // it ended meanwhile
+    }
+  }
+  fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+}
