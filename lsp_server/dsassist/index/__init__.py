@@ -26,14 +26,16 @@ from pathlib import Path
 from dsassist.index.build import Build, Progress, Report
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
 from dsassist.index.rank import ContextPiece
-from dsassist.index.rename import Rename, RenamePlan
+from dsassist.index.rename import RenamePlan
 from dsassist.index.resolve import Target
 from dsassist.index.state import Limits
+from dsassist.index.syntax import Fold, Syntax
 
 __all__ = [
     "Call",
     "ContextPiece",
     "Encoding",
+    "Fold",
     "Index",
     "Kind",
     "Level",
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 
-class Index(Rename, Build):
+class Index(Syntax, Build):
     """An open index. See the module's docstring."""
 
     @classmethod

@@ -92,7 +92,9 @@ def scan(
                 continue
             if known:
                 result.configuration[path] = (status.st_mtime_ns, status.st_size)
-            elif status.st_size > max_bytes or entry.name.endswith((".min.js", ".min.mjs")):
+            elif entry.name.endswith((".min.js", ".min.mjs")):
+                continue
+            elif status.st_size > max_bytes:
                 large.append(path)
             elif len(result.files) >= max_files:
                 capped = True
@@ -102,7 +104,7 @@ def scan(
     if capped:
         result.notices.append(f"Only the first {max_files} files are indexed; raise index.maxFiles or exclude folders.")
     if large:
-        result.notices.append(f"{_some(large)} left out: larger than {max_bytes // 1024} kB, or generated.")
+        result.notices.append(f"{_some(large)} left out: larger than {max_bytes // 1024} kB.")
     if unreadable:
         result.notices.append(f"{_some(unreadable)} cannot be read.")
     return result
