@@ -175,7 +175,7 @@ class Builder:
             return [Value(f'{qualname}("bad value")'), Value(f"{qualname}()")]
         if depth >= _DEPTH:
             return self.stand_in(kind)
-        return self.instances(kind, depth)[:6] or self.stand_in(kind)
+        return self.instances(kind, depth)[:10] or self.stand_in(kind)
 
     def stand_in(self, kind: type | None = None) -> list[Value]:
         """A mock, with the class's interface where it can be named."""
@@ -207,6 +207,31 @@ class Builder:
         if depth == 0 or kept:
             self._instances[kind] = kept
         return kept
+
+    def used(self, kind: type, fresh: list[Value], target: str, variable: str) -> list[Value]:
+        """Objects of ``kind`` on which methods that change state were called first, bound to ``variable``."""
+        made: list[Value] = []
+        if not fresh or fresh[0].mock:
+            return made
+        for name, item in list(vars(kind).items()):
+            if name == target or name.startswith("_") or not inspect.isfunction(item):
+                continue
+            changing = re.match(r"(add|append|push|put|set|insert|update|extend|register|write|feed|load|open|start|enqueue|enter|include|mark)", name)
+            if not changing and item.__annotations__.get("return", ...) not in (None, "None"):
+                continue
+            try:
+                slots = self.parameters(item, 1)[1:]
+            except (ValueError, TypeError):
+                continue
+            needed = [slot for slot in slots if slot[1]]
+            for pick in (0, 1):
+                picks = [(keyword, values[min(pick, len(values) - 1)]) for keyword, _, values, _ in needed if values]
+                if len(picks) == len(needed) and not any(value.mock for _, value in picks):
+                    call = call_text(f"{variable}.{name}", [(keyword, value.code) for keyword, value in picks])
+                    setup = (*_setups([value for _, value in picks]), *fresh[0].setup, f"{variable} = {fresh[0].code}", call)
+                    made.append(Value(variable, setup))
+        made = _unique(made)[:12]
+        return [value for value, fine in zip(made, self.valid(made)) if fine][:6]  # noqa: B905
 
     def _attempts(self, kind: type, depth: int) -> list[Value]:
         found: list[Value] = []

@@ -187,12 +187,12 @@ class Executor:
         answer["outcome"] = "raise"
         answer["kind"] = type(error).__name__
         answer["message"] = str(error)[:300]
-        frames = traceback.extract_tb(error.__traceback__)
-        last = frames[-1]
-        on_purpose = isinstance(error, SystemExit) or self._at_raise(last.filename, last.lineno or 0)
+        # not extract_tb: it reads the source files, which the guard would take for the call's own doing
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        on_purpose = isinstance(error, SystemExit) or self._at_raise(*frames[-1])
         # a standard exception that ordinary calls of the target let through characterises it, too
-        inside = any(frame.filename == self.target[0] for frame in frames)
-        answer["where"] = next((frame.lineno for frame in reversed(frames) if frame.filename == self.target[0]), 0)
+        inside = any(filename == self.target[0] for filename, _ in frames)
+        answer["where"] = next((line for filename, line in reversed(frames) if filename == self.target[0]), 0)
         answer["purpose"] = inside and on_purpose
         answer["ordinary"] = inside and isinstance(error, _ORDINARY)
         try:

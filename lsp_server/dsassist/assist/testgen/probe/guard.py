@@ -28,7 +28,7 @@ class Guard:
 
     def __init__(self, writable: str, readable: list[str]) -> None:
         self.writable = os.path.realpath(writable) + os.sep
-        places = [*readable, writable, sys.prefix, sys.base_prefix, os.path.dirname(os.__file__), "/usr/share/zoneinfo", "/dev"]  # noqa: PTH120
+        places = [*readable, writable, sys.prefix, sys.base_prefix, os.path.dirname(os.__file__), os.path.dirname(__file__), "/usr/share/zoneinfo", "/dev"]  # noqa: PTH120
         self.readable = tuple(os.path.realpath(place) + os.sep for place in places)
         self.flags: set[str] = set()
         self.active = False

@@ -9,17 +9,18 @@ __all__ = ["BY_NAME", "BY_TYPE", "STANDARD", "Value", "named"]
 
 
 class Value(NamedTuple):
-    """An argument: ``code`` evaluates to it after the lines of ``setup`` ran. ``mock`` when a stand-in, not the real thing."""
+    """An argument: ``code`` evaluates to it after the lines of ``setup`` ran. ``mock`` when a stand-in, not the real thing; ``loose`` when the annotation does not promise it."""
 
     code: str
     setup: tuple[str, ...] = ()
     mock: bool = False
+    loose: bool = False
 
 
 BY_TYPE: dict[str, tuple[str, ...]] = {
     "str": ('"hello"', '""', '"Hello World"', '"a"', '"123"', '"a,b"', '"a b c"', '"foo_bar"', '"  x  "', '"name=value"', '"h\\u00e9llo"',
             '"1.5"', '"line one\\nline two"', '"https://example.com/path?q=1"', '"a.b"', '"<b>x</b>"', '"2024-01-15"', '"{}"'),
-    "int": ("3", "0", "1", "-1", "2", "10", "100", "7", "1000000"),
+    "int": ("3", "0", "1", "-1", "2", "10", "100", "7", "255"),
     "float": ("1.5", "0.0", "-2.5", "2.0", "100.25", "1e-06", 'float("inf")'),
     "bool": ("True", "False"),
     "bytes": ('b"hello"', 'b""', 'b"\\x00\\x01\\xff"', 'b"a b"', 'b"123"'),

@@ -45,6 +45,7 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
         annotation = annotations.get(parameter.name, parameter.annotation)
         builder.prefer_files = bool(facts.get("opens"))
         typed = builder.of(annotation, parameter.name)
+        promised = set(typed)
         for kind in facts.get("kinds", ()):
             typed += builder.of_kind(kind, parameter.name)
         for expression in facts.get("classes", ()):
@@ -57,6 +58,8 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
             if attributes:
                 typed = _by_attributes(attributes, builder) + typed
         values = _merged(typed, values)
+        kinds = {type(_constant(value)) for value in promised}
+        values = [value if value in promised or type(_constant(value)) in kinds else value._replace(loose=True) for value in values]
         if not any(value.mock for value in values):
             values = [*values[:24], *builder.stand_in()]
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -171,7 +174,7 @@ def explore(
         batch([(_candidate(slots, picks, shape), picks) for picks in first])
         rest = [_varied(base, position, pick) for position, slot in enumerate(slots) for pick in range(4, len(slot.values))]
         batch([(_candidate(slots, picks, shape), picks) for picks in rest])
-        while budget.left > 0.3 and counts["tried"] < runs and stale < 4 and slots:
+        while budget.left > 0.3 and counts["tried"] < runs and stale < 4 and slots and counts.get("timeout", 0) + counts.get("hang", 0) < 8:
             pool = corpus or [base]
             made = []
             for _ in range(32):
@@ -198,7 +201,7 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
     arguments: list[tuple[str, str]] = []
     receiver = ""
     skipped = False
-    mocks = 0
+    mocks = rank = loose = 0
     for slot, pick in zip(slots, picks):  # noqa: B905
         if pick < 0:
             skipped = True
@@ -206,10 +209,13 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
         value = slot.values[min(pick, len(slot.values) - 1)]
         setup += [line for line in value.setup if line not in setup]
         mocks += value.mock
+        rank += pick
+        loose += value.loose
         code = value.code
         if slot.keyword == "self":
             receiver = shape["variable"]
-            setup.append(f"{receiver} = {code}")
+            if code != receiver:
+                setup.append(f"{receiver} = {code}")
             watch.append(receiver)
             continue
         mutable = code.startswith(("[", "{", "iter(", "set(")) and len(code) > 2 or value.mock or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
@@ -231,7 +237,7 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
         arguments.sort(key=lambda item: bool(item[0]) or item[1].startswith(("a=", "name=")))
     arguments = [item for item in arguments if item[1]]
     return {
-        "setup": setup, "act": _act(shape, receiver, arguments), "watch": watch, "source": "inputs", "mocks": mocks,
+        "setup": setup, "act": _act(shape, receiver, arguments), "watch": watch, "source": "inputs", "mocks": mocks, "rank": rank, "loose": loose,
         "arguments": [list(item) for item in arguments],
     }  # fmt: skip
 

@@ -129,7 +129,8 @@ class Worker:
         shape = shape_of(target, self.names, self.module)
         slots = search.slots_of(target.function, target.bound, job["hints"], builder)
         if target.owner is not None and shape["receiver"]:
-            receivers = builder.instances(target.owner)[:10]
+            receivers = builder.instances(target.owner)[:8]
+            receivers += builder.used(target.owner, receivers, target.name, shape["variable"])
             if not receivers:
                 receivers = builder.stand_in(target.owner)
                 shape["template"] = shape["unbound"]

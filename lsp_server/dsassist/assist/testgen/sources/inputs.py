@@ -102,7 +102,7 @@ class _Reader(ast.NodeVisitor):
                     node = node.func.value
                 else:
                     return ""
-            elif isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
+            elif isinstance(node, ast.Subscript | ast.Starred):
                 node = node.value
             elif isinstance(node, ast.UnaryOp):
                 node = node.operand

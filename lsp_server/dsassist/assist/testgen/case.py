@@ -1,0 +1,133 @@
+"""A candidate test as the probe describes it, and as code."""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Case", "bare_module", "double_quoted", "import_lines", "indented"]
+
+Origin = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Case:
+    """One call of the target and what is asserted about it."""
+
+    setup: tuple[str, ...]
+    act: str
+    outcome: str
+    facts: list[tuple[str, str, str]]
+    imports: dict[str, Origin]
+    source: str
+    arcs: frozenset[tuple[int, int]]
+    kind: str = ""
+    exception: str = ""
+    match: str = ""
+    purpose: bool = True
+    arguments: tuple[tuple[str, str], ...] = ()
+    mocks: int = 0
+    stated: bool = False
+    kills: frozenset[int] = frozenset()
+    job: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Case:
+        """From the probe's answer."""
+        return cls(
+            setup=tuple(found["setup"]), act=found["act"], outcome=found["outcome"],
+            facts=[(fact[0], fact[1], fact[2]) for fact in found.get("facts", ())],
+            imports={name: (origin[0], origin[1]) for name, origin in found["imports"].items()},
+            source=found["source"], arcs=frozenset((arc[0], arc[1]) for arc in found["arcs"]), kind=found.get("kind", ""),
+            exception=found.get("type", "") if found["outcome"] == "raise" else "", match=found.get("match", ""),
+            purpose=bool(found.get("purpose", True)), arguments=tuple((item[0], item[1]) for item in found.get("arguments", ())),
+            mocks=found.get("mocks", 0), job=found,
+        )  # fmt: skip
+
+    @property
+    def cost(self) -> tuple[int, int, int]:
+        """Smaller is easier to read: no stand-ins, ordinary values, short."""
+        return self.mocks, self.job.get("rank", 0) // 3, sum(map(len, (*self.setup, self.act))) + sum(len(fact[2]) for fact in self.facts) // 4
+
+    @property
+    def prints(self) -> bool:
+        """Whether standard output is asserted."""
+        return any(fact[0].startswith("output.") for fact in self.facts)
+
+
+def indented(code: str, by: int = 4) -> str:
+    """``code`` moved right, lines of multi-line strings too (none are generated)."""
+    return "\n".join(" " * by + line if line.strip() else line for line in code.splitlines())
+
+
+def double_quoted(code: str) -> str:
+    """Plain single-quoted strings of ``code`` with double quotes, as every common formatter writes them."""
+    edits: list[tuple[int, int, str]] = []
+    lines = code.splitlines(keepends=True)
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.STRING and token.start[0] == token.end[0]:
+                match = re.fullmatch(r"([rRbBuU]*)'((?:[^'\\\"]|\\[^'\"])*)'", token.string)
+                if match and not token.string.endswith("'''"):
+                    edits.append((token.start[0] - 1, token.start[1], f'{match.group(1)}"{match.group(2)}"'))
+    except (tokenize.TokenError, SyntaxError, IndentationError):
+        return code
+    for row, column, text in edits:
+        lines[row] = lines[row][:column] + text + lines[row][column + len(text) :]
+    return "".join(lines)
+
+
+def import_lines(names: dict[str, Origin]) -> list[str]:
+    """One statement a name: ``import a``, ``from a import b``, with ``as`` where the name differs."""
+    lines = []
+    for name, (module, attribute) in sorted(names.items(), key=lambda item: (item[1], item[0])):
+        if attribute:
+            lines.append(f"from {module} import {attribute}" + ("" if attribute == name else f" as {name}"))
+        elif "." in module:
+            package, _, last = module.rpartition(".")
+            lines.append(f"from {package} import {last}" + ("" if last == name else f" as {name}"))
+        else:
+            lines.append(f"import {module}" + ("" if module == name else f" as {name}"))
+    return lines
+
+
+_APPROX = '''
+def _near(left, right):
+    if isinstance(right, dict):
+        return left.keys() == right.keys() and all(_near(left[key], right[key]) for key in right)
+    if isinstance(right, (list, tuple)):
+        return type(left) is type(right) and len(left) == len(right) and all(map(_near, left, right))
+    return left == right or abs(left - right) <= max(1e-12, 1e-6 * abs(right))
+'''
+
+
+def _assertion(fact: tuple[str, str, str]) -> str:
+    left, relation, right = fact
+    return {
+        "==": f"assert {left} == {right}",
+        "is": f"assert {left} is {right}",
+        "isinstance": f"assert isinstance({left}, {right})",
+        "approx": f"assert _near({left}, {right})",
+        "startswith": f"assert {left}.startswith({right})",
+    }[relation]
+
+
+def bare_module(cases: list[Case]) -> str:
+    """A module with ``case_0`` … that needs no test library: what the mutants are run against."""
+    names = {name: origin for case in cases for name, origin in case.imports.items()}
+    parts = ["import contextlib as _contextlib, io as _io, re as _re", *import_lines(names), _APPROX]
+    for number, case in enumerate(cases):
+        body = list(case.setup)
+        act = case.act
+        if case.prints:
+            act = "with _contextlib.redirect_stdout(_io.StringIO()) as output:\n" + indented(act)
+        if case.outcome == "raise":
+            check = f"assert _re.search({case.match}, str(error))" if case.match else "pass"
+            body.append(f"try:\n{indented(act)}\nexcept {case.exception} as error:\n    {check}\nelse:\n    raise AssertionError")
+        else:
+            body += [act, *map(_assertion, case.facts)]
+        parts.append(f"def case_{number}(tmp_path):\n" + indented("\n".join(body)))
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,100 @@
+"""Inputs that the model thinks of: it fills in a test file's body; what it calls is tried, what it expects is not trusted."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+
+from dsassist.assist.testgen.repair import statements
+from dsassist.assist.testgen.sources import Facts, Seed, observing
+from dsassist.backend.types import Backend, CompletionRequest
+from dsassist.errors import BackendError
+
+__all__ = ["ModelSource"]
+
+_MAX_SOURCE = 4000
+
+
+class ModelSource:
+    """``draws`` completions with different seeds, within ``seconds`` altogether."""
+
+    def __init__(self, backend: Backend, *, draws: int = 3, seconds: float = 20.0, seed: int = 0) -> None:
+        self.backend, self.draws, self.seconds, self.seed = backend, draws, seconds, seed
+        self.problem = ""
+
+    async def seeds(self, facts: Facts) -> list[Seed]:
+        """Seeds from every draw; a model that cannot be reached gives none and leaves the reason in ``problem``."""
+        found: dict[str, Seed] = {}
+        try:
+            async with asyncio.timeout(self.seconds):
+                for draw in range(self.draws):
+                    request = CompletionRequest(
+                        prompt=_prompt(facts, draw), suffix="\n\n\nif __name__ == \"__main__\":\n    pytest.main()\n", max_tokens=160,
+                        temperature=0.0 if draw == 0 else 0.8, seed=self.seed + draw, stop=("\ndef ", "\nclass ", "\nif __name__"),
+                        path=f"tests/test_{facts.target.path.stem}.py", priority="background", session="testgen",
+                    )  # fmt: skip
+                    for completion in await self.backend.complete(request):
+                        for seed in seeds_of(_opening(facts, draw) + completion.text, facts):
+                            found.setdefault("\n".join([*seed.setup, seed.act]), seed)
+        except TimeoutError:
+            self.problem = "the model ran out of time"
+        except BackendError as error:
+            self.problem = str(error)
+        return list(found.values())[:24]
+
+
+def _opening(facts: Facts, draw: int) -> str:
+    return "" if facts.target.owner or draw % 2 else f"assert {facts.target.name}("
+
+
+def _prompt(facts: Facts, draw: int) -> str:
+    lines = facts.source.splitlines()
+    code = "\n".join(lines[facts.target.start - 1 : facts.target.end])
+    if facts.target.owner:
+        for node in facts.tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == facts.target.owner.partition(".")[0]:
+                whole = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                code = whole if len(whole) < _MAX_SOURCE else f"{lines[node.lineno - 1]}\n    ...\n{code}"
+    wanted = facts.target.owner.partition(".")[0] or facts.target.name
+    flavour = ("", " with edge cases", " with typical and unusual values")[draw % 3]
+    return (
+        f"# {facts.module}\n{code[:_MAX_SOURCE]}\n\n\n# tests/test_{facts.target.path.stem}.py\nimport pytest\n\nfrom {facts.module} import {wanted}\n\n\n"
+        f"def test_{facts.target.name.strip('_')}():\n    # {facts.target.qualname}{flavour}\n    {_opening(facts, draw)}"
+    )
+
+
+def seeds_of(text: str, facts: Facts) -> list[Seed]:
+    """Every call of the target in ``text``, with the assignments before it as its set-up."""
+    setup: list[str] = []
+    found: list[Seed] = []
+    for statement in _unwrapped(statements(text)):
+        expressions: list[ast.expr] = []
+        if isinstance(statement, ast.Assert):
+            test = statement.test
+            expressions = [test.left, *test.comparators] if isinstance(test, ast.Compare) else [test]
+        elif isinstance(statement, ast.Expr):
+            expressions = [statement.value]
+        elif isinstance(statement, ast.Assign):
+            act = observing(statement.value, facts.target)
+            if act:
+                found.append(Seed(tuple(setup), act, "model"))
+            setup.append(ast.unparse(statement))
+            continue
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            continue
+        for expression in expressions:
+            call = expression.operand if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.Not) else expression
+            act = observing(call, facts.target)
+            if act:
+                found.append(Seed(tuple(setup), act, "model"))
+        if isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
+            setup.append(ast.unparse(statement))
+    return found
+
+
+def _unwrapped(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Statements inside ``with pytest.raises(…)`` count like the others: what really happens is observed."""
+    flat: list[ast.stmt] = []
+    for statement in body:
+        flat += statement.body if isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0].context_expr) else [statement]
+    return flat
