@@ -24,18 +24,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsassist.index.build import Build, Progress, Report
+from dsassist.index.graph import Graph, GraphMaker, to_dot, to_mermaid, to_svg
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
 from dsassist.index.rank import ContextPiece
 from dsassist.index.rename import RenamePlan
 from dsassist.index.resolve import Target
 from dsassist.index.state import Limits
-from dsassist.index.syntax import Fold, Syntax
+from dsassist.index.syntax import Fold
 
 __all__ = [
     "Call",
     "ContextPiece",
     "Encoding",
     "Fold",
+    "Graph",
     "Index",
     "Kind",
     "Level",
@@ -49,10 +51,13 @@ __all__ = [
     "Role",
     "SymbolInfo",
     "Target",
+    "to_dot",
+    "to_mermaid",
+    "to_svg",
 ]
 
 
-class Index(Syntax, Build):
+class Index(GraphMaker, Build):
     """An open index. See the module's docstring."""
 
     @classmethod
