@@ -16,19 +16,26 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from dsassist import __version__
+from dsassist.backend import create as create_backend
+from dsassist.backend.types import Backend
 from dsassist.errors import DsassistError
 from dsassist.server.documents import DocumentStore
 from dsassist.server.protocol import Protocol
 from dsassist.settings import Settings
+
+if TYPE_CHECKING:
+    from dsassist.server.features.model import Monitor
+    from dsassist.server.indexes import Indexes
 
 __all__ = ["Events", "Server", "create_server"]
 
@@ -62,6 +69,11 @@ class Events:
 class Server(LanguageServer):
     """One language server, for one editor window."""
 
+    monitor: Monitor
+    """Set by ``features.model``."""
+    indexes: Indexes
+    """Set by ``features.navigation``."""
+
     def __init__(self) -> None:
         super().__init__(
             name="dsassist",
@@ -73,7 +85,9 @@ class Server(LanguageServer):
             max_workers=4,
         )
         self.settings = Settings()
+        self.backend: Backend = create_backend(self.settings)
         self.events = Events()
+        self.session = uuid.uuid4().hex[:8]
         self.initialization_options: Any = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()

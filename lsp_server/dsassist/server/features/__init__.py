@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from dsassist.server.features import configuration
+from dsassist.server.features import completion, configuration, hierarchy, model, navigation, symbols
 
 __all__ = ["FEATURES"]
 
-FEATURES = (configuration,)
-"""In the order of registration. ``configuration`` comes first: the others read settings when they start."""
+FEATURES = (configuration, model, navigation, symbols, hierarchy, completion)
+"""In the order of registration. ``configuration`` and ``model`` come first: the others use what they set up."""

@@ -1,0 +1,184 @@
+"""From a cursor to suggestions.
+
+One `Completer` serves one editor. A request passes: gates that need no model, the memory of answers that what was typed
+still fits, a short wait while keys come quickly, the model, and the filters of ``postprocess``. Whatever ends it
+without a suggestion is kept as the outcome, for "why nothing".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from dsassist.assist.generation import Anchor, Generation, Memory
+from dsassist.assist.postprocess import REASONS, judge
+from dsassist.assist.prompt import request_for
+from dsassist.assist.shape import enough, shape_at
+from dsassist.assist.site import Site
+from dsassist.backend.types import Backend, Completion, ContextFile
+from dsassist.errors import BackendBusy, BackendError, BackendLoading, NoModel
+from dsassist.settings import Settings
+
+__all__ = ["Completer", "Outcome", "Suggestion"]
+
+MOST_DELAY = 0.06
+"""Seconds a request waits at most for the next key."""
+
+_AFTER_CURSOR = frozenset(")]}>\"'`;:, \t")
+"""A line may go on with these after the cursor and still get suggestions while typing: editors close brackets
+themselves."""
+
+Context = Callable[[Site], Awaitable[tuple[ContextFile, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """``text`` is inserted at the cursor, with the document's line ends."""
+
+    id: str
+    text: str
+    probability: float | None = None
+    """Geometric mean of the tokens' probabilities, None where the server does not tell."""
+    cached: bool = False
+    """Answered without the model: it had written this already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the last request ended: a key of `REASONS`, a sentence, and the text that was held back."""
+
+    reason: str
+    message: str
+    suppressed: str = ""
+
+
+class Completer:
+    """Completes for one editor through one backend. Not for several event loops."""
+
+    def __init__(self, backend: Backend, settings: Settings, context: Context | None = None, session: str = "") -> None:
+        self.backend = backend
+        self.settings = settings
+        self.paused = False
+        self.outcome = Outcome("none", "Nothing was asked yet.")
+        self._context = context
+        self._session = session
+        self._memory = Memory()
+        self._numbers = itertools.count(1)
+        self._keys: deque[float] = deque(maxlen=9)
+        self._latest = 0
+
+    async def suggest(self, site: Site) -> list[Suggestion]:
+        """Suggestions for ``site``, the best first; empty with `outcome` saying why.
+
+        Cancelling the caller's task stops the model, unless a request that wants the same answer follows at once.
+        """
+        number = self._latest = next(self._numbers)
+        self._keys.append(time.monotonic())
+        if reason := self._closed_gate(site):
+            return self._nothing(reason)
+        found = self._memory.find(site)
+        cached = found is not None and not found[0].running
+        if found is None:
+            if not site.manual:
+                await asyncio.sleep(self._delay())
+            if number != self._latest and not site.manual:
+                return self._nothing("superseded")
+            found = (await self._begin(site), "")
+        generation, typed = found
+        if not await generation.finished(typed):
+            if number != self._latest:
+                return self._nothing("superseded")
+            if generation.error is None:
+                generation, typed = await self._begin(site), ""
+                await generation.finished(typed)
+        if generation.error is not None:
+            return self._failed(generation.error)
+        return self._judged(site, generation, typed, cached)
+
+    def _judged(self, site: Site, generation: Generation, typed: str, cached: bool) -> list[Suggestion]:
+        shape = shape_at(site) if not typed else generation.anchor.shape
+        verdict = judge(site, shape, generation.text[len(typed) :])
+        if verdict.reason != "none":
+            return self._nothing(verdict.reason, verdict.suppressed)
+        self.outcome = Outcome("none", REASONS["none"])
+        text = verdict.text.replace("\n", site.newline)
+        return [Suggestion(f"{self._session}:{next(self._numbers)}", text, _probability(generation), cached)]
+
+    def _closed_gate(self, site: Site) -> str:
+        """The reason why the model is not asked at all, empty if it may be."""
+        if site.manual:
+            return ""
+        if self.paused:
+            return "paused"
+        if not self.settings.completion.enabled:
+            return "off"
+        if site.language in self.settings.completion.languages_off:
+            return "language_off"
+        if not site.prefix.strip():
+            return "too_little"
+        after = site.line_after
+        if after[:1].isalnum() or after[:1] == "_":
+            return "inside_word"
+        if not set(after) <= _AFTER_CURSOR:
+            return "text_after_cursor"
+        return ""
+
+    def _delay(self) -> float:
+        """Seconds to wait for another key: a part of the usual time between keys, when they come quickly."""
+        if self.settings.completion.debounce_ms >= 0:
+            return self.settings.completion.debounce_ms / 1000
+        gaps = sorted(b - a for a, b in itertools.pairwise(self._keys))
+        if not gaps:
+            return 0.0
+        usual = gaps[len(gaps) // 2]
+        return min(usual / 4, MOST_DELAY) if usual < 1.0 else 0.0
+
+    async def _begin(self, site: Site) -> Generation:
+        for other in self._memory.running():
+            if other.anchor.site.document == site.document:
+                other.stop()
+        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        shape = shape_at(site)
+        request = replace(
+            request_for(site, shape, self.settings, context),
+            session=self._session,
+        )
+
+        def stream() -> AsyncIterator[Completion]:
+            return self.backend.stream(request)
+
+        generation = Generation(Anchor(site, shape), stream, lambda text: enough(shape, text))
+        self._memory.add(generation)
+        return generation
+
+    async def warm_up(self, site: Site) -> None:
+        """Have the model read what it will need for a completion at ``site``. Failures are kept quiet: nobody asked."""
+        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        request = request_for(site, shape_at(site), self.settings, context)
+        try:
+            await self.backend.warm_up(replace(request, max_tokens=0, priority="background", session=self._session))
+        except BackendError as error:
+            self._failed(error)
+
+    def _nothing(self, reason: str, suppressed: str = "") -> list[Suggestion]:
+        self.outcome = Outcome(reason, REASONS[reason], suppressed)
+        return []
+
+    def _failed(self, error: BackendError) -> list[Suggestion]:
+        reason = {BackendLoading: "loading", BackendBusy: "busy", NoModel: "no_model"}.get(type(error), "error")
+        self.outcome = Outcome(reason, str(error))
+        return []
+
+    async def close(self) -> None:
+        """Stop what is being written. The backend is the caller's."""
+        await self._memory.close()
+
+
+def _probability(generation: Generation) -> float | None:
+    numbers = generation.logprobs
+    return math.exp(sum(numbers) / len(numbers)) if numbers else None

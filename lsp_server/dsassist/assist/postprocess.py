@@ -1,0 +1,143 @@
+"""From what the model wrote to what is shown: nothing that is there already, nothing empty, brackets once.
+
+Every reason for showing nothing has a short stable name, which the "why nothing" command tells.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dsassist.assist.shape import Shape, enough
+from dsassist.assist.site import Site
+
+__all__ = ["REASONS", "Verdict", "judge"]
+
+REASONS = {
+    "none": "A suggestion was shown.",
+    "off": "Suggestions while typing are switched off (completion.enabled).",
+    "paused": "Suggestions are paused.",
+    "language_off": "The language is listed in completion.languagesOff.",
+    "inside_word": "The cursor is inside a word.",
+    "text_after_cursor": "There is text after the cursor on the line; ask with the manual trigger there.",
+    "too_little": "There is nothing before the cursor to go by.",
+    "superseded": "Typing went on before the answer came.",
+    "nothing_to_add": "The model had nothing to add.",
+    "repeats_next_lines": "The suggestion repeats the lines that follow.",
+    "repeats_line_above": "The suggestion repeats the line above.",
+    "dedent": "The suggestion belongs outside the block that the cursor is in.",
+    "loading": "The engine is loading its model.",
+    "busy": "The engine has too much to do.",
+    "no_model": "No model is on this machine.",
+    "error": "The engine could not answer.",
+}
+"""Name of every reason and what it means."""
+
+_CLOSERS = {")": "(", "]": "[", "}": "{"}
+_QUOTES = "\"'`"
+_SPACE_LINES = re.compile(r"[ \t]+(?=\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``text`` to show, or the ``reason`` why not (a key of `REASONS`) with the text held back."""
+
+    text: str
+    reason: str = "none"
+    suppressed: str = ""
+
+
+def judge(site: Site, shape: Shape, raw: str) -> Verdict:
+    """What to show at ``site`` of ``raw``, which continues ``site.prefix``."""
+    end = enough(shape, raw)
+    text = raw[:end].rstrip()
+    text = _SPACE_LINES.sub("", text)
+    if not text:
+        return Verdict("", "nothing_to_add")
+    if site.on_blank_line and text.startswith("\n"):
+        return Verdict("", "nothing_to_add", text)
+    text = _without_suffix(site, text)
+    if not text.strip():
+        return Verdict("", "repeats_next_lines", raw[:end])
+    if _repeats_below(site, text):
+        return Verdict("", "repeats_next_lines", text)
+    if _repeats_above(site, text):
+        return Verdict("", "repeats_line_above", text)
+    return Verdict(text)
+
+
+def _without_suffix(site: Site, text: str) -> str:
+    """``text`` less what stands after the cursor already: the rest of the line, closing brackets, whole lines."""
+    rest = site.line_after.strip()
+    if not rest:
+        return _without_lines_below(site, text) if "\n" in text else text
+    # what follows the cursor on its line will follow the last line of the suggestion
+    start = text.rfind("\n") + 1
+    return text[:start] + _without_rest(site.line_before if not start else "", text[start:], rest)
+
+
+def _without_rest(before: str, text: str, rest: str) -> str:
+    if rest[0] in _QUOTES and _inside_string(before, rest[0]):
+        end = _first_unescaped(text, rest[0])
+        return text if end < 0 else text[:end]
+    if rest[0] in _CLOSERS:
+        return _without_extra_closers(text, rest)
+    return text[: -len(rest)].rstrip() if text.endswith(rest) else text
+
+
+def _inside_string(before: str, quote: str) -> bool:
+    return sum(c == quote and before[i - 1 : i] != "\\" for i, c in enumerate(before)) % 2 == 1
+
+
+def _first_unescaped(text: str, quote: str) -> int:
+    return next((i for i, c in enumerate(text) if c == quote and text[i - 1 : i] != "\\"), -1)
+
+
+def _without_extra_closers(text: str, rest: str) -> str:
+    """Cut ``text`` at the first closing bracket that nothing in it opened and that ``rest`` begins with."""
+    depth: list[str] = []
+    quote = ""
+    for index, character in enumerate(text):
+        if quote:
+            if character == quote and text[index - 1] != "\\":
+                quote = ""
+        elif character in _QUOTES:
+            quote = character
+        elif character in _CLOSERS.values():
+            depth.append(character)
+        elif character in _CLOSERS:
+            if depth and depth[-1] == _CLOSERS[character]:
+                depth.pop()
+            elif character == rest[0]:
+                return text[:index]
+    return text
+
+
+def _without_lines_below(site: Site, text: str) -> str:
+    """Drop lines at the end of ``text`` that are the next lines of the document."""
+    below = [line.rstrip() for line in site.lines_below[:8]]
+    while below and not below[0].strip():
+        below.pop(0)
+    lines = text.split("\n")
+    for count in range(min(len(lines), len(below)), 0, -1):
+        tail = [line.rstrip() for line in lines[-count:]]
+        if tail == below[:count] and (count > 1 or len(tail[0].strip()) > 0):
+            return "\n".join(lines[:-count]).rstrip()
+    return text
+
+
+def _repeats_below(site: Site, text: str) -> bool:
+    if site.line_after.strip():
+        return False
+    below = [line.strip() for line in site.lines_below if line.strip()]
+    lines = (site.line_before + text).split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return bool(said) and len("".join(said)) > 3 and said == below[: len(said)]
+
+
+def _repeats_above(site: Site, text: str) -> bool:
+    """The whole line, as it would become, is the line above it again (and more than a bracket)."""
+    if "\n" in text or not site.lines_above or site.line_after.strip():
+        return False
+    line = (site.line_before + text).strip()
+    return len(line) > 3 and line == site.last_line_with_text().strip() and site.lines_above[-1].strip() == line

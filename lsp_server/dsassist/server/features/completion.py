@@ -1,0 +1,185 @@
+"""Suggestions: ``textDocument/inlineCompletion``, and ``textDocument/completion`` for editors without it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import PurePath
+from typing import Any
+
+from lsprotocol import types
+
+from dsassist.assist.completion import Completer, Suggestion
+from dsassist.assist.site import Site
+from dsassist.server.app import Server
+from dsassist.server.documents import Document
+from dsassist.server.protocol import DID_ACCEPT, DID_SHOW, WHY_NOTHING, Accepted, Shown
+from dsassist.settings import Settings
+
+__all__ = ["ACCEPTED", "register"]
+
+ACCEPTED = "dsassist.accepted"
+"""Command of every suggestion, run by the editor when all of it is taken. Its argument is the suggestion's id."""
+
+KEPT = 200
+"""Suggestions remembered for what the client tells of them later."""
+
+LABEL_LENGTH = 60
+
+WARM_CHARACTERS = 4000
+"""Of a file that was just opened. Where the cursor will be nobody says."""
+
+
+class Shelf:
+    """Suggestions given lately, by id, and how many were shown and taken."""
+
+    def __init__(self) -> None:
+        self._given: OrderedDict[str, str] = OrderedDict()
+        self.shown = 0
+        self.accepted = 0
+
+    def give(self, suggestion: Suggestion) -> None:
+        """Remember one."""
+        self._given[suggestion.id] = suggestion.text
+        while len(self._given) > KEPT:
+            self._given.popitem(last=False)
+
+    def show(self, identity: str) -> None:
+        """One became visible. Unknown ids are of an earlier life of the server and do not count."""
+        self.shown += identity in self._given
+
+    def accept(self, identity: str) -> None:
+        """One was taken."""
+        self.accepted += self._given.pop(identity, None) is not None
+
+
+def register(server: Server) -> None:
+    """Both ways to ask, warm-up on open, and the messages about what became of a suggestion."""
+    shelf = Shelf()
+    state = _State(server)
+
+    @server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())
+    async def inline(params: types.InlineCompletionParams) -> types.InlineCompletionList | None:
+        document = server.documents.document(params.text_document.uri)
+        if document is None:
+            return None
+        manual = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+        popup = params.context.selected_completion_info
+        text, offset, head = document.source, document.map.offset(params.position), ""
+        replaced = types.Range(start=params.position, end=params.position)
+        if popup is not None:
+            # the popup's item is part of what is completed, and the suggestion takes the place of what it replaces
+            start, end = document.map.span(popup.range)
+            text, offset, head = text[:start] + popup.text + text[end:], start + len(popup.text), popup.text
+            replaced = popup.range
+        suggestions = await state.suggest(document, text, offset, manual)
+        items = []
+        for suggestion in suggestions:
+            shelf.give(suggestion)
+            command = types.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id])
+            items.append(
+                types.InlineCompletionItem(insert_text=head + suggestion.text, range=replaced, command=command)
+            )
+        return types.InlineCompletionList(items=items)
+
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=[".", "(", "[", " "]))
+    async def popup(params: types.CompletionParams) -> types.CompletionList | None:
+        document = server.documents.document(params.text_document.uri)
+        if document is None or not (server.settings.completion.popup or not _has_inline(server)):
+            return None
+        offset = document.map.offset(params.position)
+        suggestions = await state.suggest(document, document.source, offset, manual=False)
+        for suggestion in suggestions:
+            shelf.give(suggestion)
+        items = [_popup_item(document, offset, suggestion) for suggestion in suggestions]
+        return types.CompletionList(is_incomplete=True, items=items)
+
+    @server.feature(WHY_NOTHING)
+    async def why_nothing(_: Any) -> dict[str, Any]:
+        outcome = state.completer.outcome
+        return {"reason": outcome.reason, "message": outcome.message, "suppressed": outcome.suppressed}
+
+    @server.feature(DID_SHOW)
+    def did_show(params: Shown) -> None:
+        shelf.show(params.id)
+
+    @server.feature(DID_ACCEPT)
+    def did_accept(params: Accepted) -> None:
+        shelf.accept(params.id)
+
+    @server.command(ACCEPTED)
+    def accepted(identity: str) -> None:
+        shelf.accept(identity)
+
+    async def opened(document: Document) -> None:
+        if server.settings.completion.enabled and document.language_id not in server.settings.completion.languages_off:
+            # every place in this text shares its beginning with what the model reads now
+            head = document.source[:WARM_CHARACTERS]
+            await state.completer.warm_up(state.site(document, head, len(head), manual=False))
+
+    server.events.opened.append(opened)
+    server.events.settings.append(state.renew)
+    server.events.shutdown.append(state.close)
+
+
+class _State:
+    """The completer of the server's present settings."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.completer = Completer(server.backend, server.settings, session=server.session)
+
+    async def renew(self, old: Settings, new: Settings) -> None:
+        self.completer.settings = new
+        if (old.backend, old.engine) != (new.backend, new.engine):
+            before = self.completer
+            self.completer = Completer(self._server.backend, new, session=self._server.session)
+            await before.close()
+
+    async def close(self) -> None:
+        await self.completer.close()
+
+    def site(self, document: Document, text: str, offset: int, manual: bool) -> Site:
+        file = document.file
+        root = self._server.documents.root_of(file) if file else None
+        path = file.relative_to(root).as_posix() if file and root else PurePath(document.path).name
+        return Site.at(
+            text,
+            offset,
+            document=document.uri,
+            path=path,
+            language=document.language_id or "",
+            repository=root.name if root else "",
+            manual=manual,
+        )
+
+    async def suggest(self, document: Document, text: str, offset: int, manual: bool) -> list[Suggestion]:
+        self.completer.paused = self._server.monitor.paused
+        suggestions = await self.completer.suggest(self.site(document, text, offset, manual))
+        if not suggestions and self.completer.outcome.reason in ("loading", "no_model", "error"):
+            self._server.monitor.look()
+        return suggestions
+
+
+def _has_inline(server: Server) -> bool:
+    text_document = server.client_capabilities.text_document
+    return text_document is not None and text_document.inline_completion is not None
+
+
+def _popup_item(document: Document, offset: int, suggestion: Suggestion) -> types.CompletionItem:
+    """An item that replaces the word at the cursor: editors show only items whose filter text begins with that word."""
+    site = Site.at(document.source, offset)
+    word = site.word_before
+    new = word + suggestion.text
+    first = new.strip().splitlines()[0]
+    return types.CompletionItem(
+        label=first if len(first) <= LABEL_LENGTH else first[: LABEL_LENGTH - 1] + "…",
+        kind=types.CompletionItemKind.Text,
+        detail="dsassist",
+        documentation=types.MarkupContent(
+            kind=types.MarkupKind.Markdown, value=f"```{document.language_id or ''}\n{new}\n```"
+        ),
+        filter_text=new,
+        sort_text="\x00",
+        text_edit=types.TextEdit(range=document.map.range(offset - len(word), offset), new_text=new),
+        command=types.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id]),
+    )
