@@ -1,0 +1,82 @@
+-- Headless Neovim talks to the real server: completion, references, rename, code action.
+-- Environment: DSASSIST_PYTHON, PROJECT, ANSWERS (a file that gets the answers as JSON).
+local project = os.getenv("PROJECT")
+local answers = {}
+
+local function finish(problem)
+  answers.problem = problem
+  local file = assert(io.open(os.getenv("ANSWERS"), "w"))
+  file:write(vim.fn.json_encode(answers))
+  file:close()
+  vim.cmd("qall!")
+end
+
+local function main()
+  vim.cmd("edit " .. project .. "/shop/prices.py")
+  vim.bo.filetype = "python"
+  local buffer = vim.api.nvim_get_current_buf()
+  local client = vim.lsp.start_client({
+    name = "dsassist",
+    cmd = { os.getenv("DSASSIST_PYTHON"), "-I", "-m", "dsassist", "lsp" },
+    root_dir = project,
+    workspace_folders = { { uri = vim.uri_from_fname(project), name = "project" } },
+  })
+  assert(client, "the client did not start")
+  vim.lsp.buf_attach_client(buffer, client)
+  assert(vim.wait(30000, function() return vim.lsp.buf_get_clients(buffer)[client] ~= nil end, 50), "the server did not start")
+  local capabilities = vim.lsp.get_client_by_id(client).server_capabilities
+  answers.capabilities = { references = capabilities.referencesProvider ~= nil, rename = capabilities.renameProvider ~= nil }
+
+  local function ask(method, extra)
+    local params = vim.tbl_extend("force", vim.lsp.util.make_position_params(), extra or {})
+    local replies = vim.lsp.buf_request_sync(buffer, method, params, 60000)
+    local reply = replies and replies[client]
+    return reply and reply.result
+  end
+
+  -- references of total(), once the index has the whole project
+  vim.api.nvim_win_set_cursor(0, { 4, 5 })
+  answers.references = {}
+  vim.wait(60000, function()
+    local found = ask("textDocument/references", { context = { includeDeclaration = true } }) or {}
+    answers.references = vim.tbl_map(function(place)
+      return vim.fn.fnamemodify(vim.uri_to_fname(place.uri), ":t") .. ":" .. (place.range.start.line + 1)
+    end, found)
+    return #found >= 5
+  end, 500)
+
+  -- rename discount() everywhere, by Neovim's own command
+  vim.api.nvim_win_set_cursor(0, { 12, 5 })
+  vim.lsp.buf.rename("reduced")
+  vim.wait(30000, function()
+    return vim.fn.getline(12):find("reduced") ~= nil
+  end, 50)
+  vim.cmd("silent wall")
+
+  -- code actions on average()
+  vim.api.nvim_win_set_cursor(0, { 19, 5 })
+  local range = vim.lsp.util.make_range_params()
+  local replies = vim.lsp.buf_request_sync(buffer, "textDocument/codeAction", vim.tbl_extend("force", range, { context = { diagnostics = {} } }), 30000)
+  local actions = replies and replies[client] and replies[client].result or {}
+  answers.actions = vim.tbl_map(function(action) return action.title end, actions)
+
+  -- a completion from the model: the popup's, because this Neovim has no inline ones
+  vim.api.nvim_buf_set_lines(buffer, -1, -1, false, {
+    "", "", "def cheapest(prices: list[float]) -> float:", '    """The lowest price."""', "    return m",
+  })
+  vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(buffer), 11 })
+  answers.completion = {}
+  vim.wait(120000, function()
+    local params = vim.lsp.util.make_position_params()
+    params.position.character = 12
+    local got = vim.lsp.buf_request_sync(buffer, "textDocument/completion", params, 60000)
+    local result = got and got[client] and got[client].result
+    local items = result and (result.items or result) or {}
+    answers.completion = vim.tbl_map(function(item) return item.textEdit and item.textEdit.newText or item.label end, items)
+    return #items > 0
+  end, 500)
+  vim.lsp.stop_client(client)
+end
+
+local ok, problem = pcall(main)
+finish(not ok and tostring(problem) or nil)

@@ -1,0 +1,237 @@
+/** The first day of a user, in a real VS Code with the real model: every step leaves a picture in artefacts/e2e/. */
+
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { after, before, describe, it } from "node:test";
+import { Editor, PATIENCE, processes, until } from "./harness.mjs";
+
+describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
+  /** @type {Editor} */
+  let editor;
+  const lsp = () => processes(editor.home, /-m dsassist lsp/);
+
+  before(async () => {
+    editor = await Editor.open();
+  });
+  after(async () => {
+    await editor?.screenshot("99-end").catch(() => undefined);
+    await editor?.close();
+  });
+
+  it("starts its server, and shows so", async () => {
+    await editor.status.waitFor();
+    await editor.file("prices.py");
+    await editor.waitForState(/Ready|starts with the first/);
+    assert.equal(lsp().length, 1);
+    await editor.screenshot("01-ready");
+  });
+
+  it("shows grey text from the model, and Tab takes all of it", async () => {
+    await editor.file("prices.py", 23, 39);
+    await editor.page.keyboard.press("Control+End");
+    await editor.type('\n\ndef cheapest(prices: list[float]) -> float:\n"""The lowest price; 0 for no prices."""\nif not prices:\nreturn 0.0\n');
+    await editor.page.keyboard.press("Shift+Tab");
+    await editor.type("return ");
+    const text = await editor.waitForGhost();
+    await editor.screenshot("02-suggestion");
+    assert.match(text, /prices/);
+    const before = editor.read("shop/prices.py");
+    await editor.page.keyboard.press("Tab");
+    await editor.save();
+    const added = editor.read("shop/prices.py").slice(before.length);
+    assert.match(added, /cheapest[^]*return [^]*prices/);
+    assert.doesNotMatch(added, /return\s*$/);
+    await editor.screenshot("03-accepted");
+  });
+
+  it("takes a suggestion word by word", async () => {
+    await editor.page.keyboard.press("Control+End");
+    await editor.type('\n\ndef dearest(prices: list[float]) -> float:\n"""The highest price."""\nreturn');
+    const before = await lastLine();
+    const whole = await editor.waitForGhost();
+    await editor.page.keyboard.press("Control+ArrowRight");
+    const after = await until(async () => ((await lastLine()).length > before.length ? lastLine() : undefined), "one word to be taken");
+    assert.ok(after.startsWith(before), `${before} → ${after}`);
+    assert.ok(after.trim().length < before.trim().length + whole.trim().length, "not all of it was taken");
+    await editor.screenshot("04-word");
+    await editor.page.keyboard.press("Escape");
+    await editor.save();
+  });
+
+  const lastLine = async () => (await editor.page.locator(".view-line").allInnerTexts()).map((line) => line.replaceAll("\u00a0", " ")).filter((line) => line.trim()).at(-1) ?? "";
+
+  it("suggests nothing visible while an input method composes or a snippet is active", async () => {
+    await editor.page.keyboard.press("Control+End");
+    await editor.type("\n\n# ");
+    await editor.page.keyboard.press("Escape");
+    const client = await editor.page.context().newCDPSession(editor.page);
+    for (const text of ["に", "にほ", "にほん"]) {
+      await client.send("Input.imeSetComposition", { text, selectionStart: text.length, selectionEnd: text.length });
+      await editor.page.waitForTimeout(700);
+      assert.equal(await editor.ghost().count(), 0);
+    }
+    await editor.screenshot("05-composing");
+    await client.send("Input.insertText", { text: "日本" });
+    await until(async () => (await lastLine()).includes("日本"), "the composed text");
+    await editor.page.keyboard.press("Control+z");
+    await editor.save();
+  });
+
+  it("says why nothing was shown", async () => {
+    await editor.command("dsassist: Why Was Nothing Suggested?");
+    await until(async () => /\(\w+\)/.test(await editor.notifications()), "a reason in words");
+    await editor.screenshot("06-why-nothing");
+    await editor.clearNotifications();
+  });
+
+  it("finds references across files", async () => {
+    await editor.file("prices.py", 4, 6);
+    await editor.page.keyboard.press("Shift+F12");
+    const peek = editor.page.locator(".reference-zone-widget, .zone-widget.peekview-widget");
+    await peek.first().waitFor();
+    await until(async () => /report\.py/.test(await peek.first().innerText()), "report.py among the references");
+    assert.match(await peek.first().innerText(), /cart\.py/);
+    await editor.screenshot("07-references");
+    await editor.page.keyboard.press("Escape");
+  });
+
+  it("renames in every file", async () => {
+    await editor.file("prices.py", 12, 6);
+    await editor.page.keyboard.press("F2");
+    const box = editor.page.locator(".rename-box input");
+    await box.waitFor();
+    await box.fill("reduced");
+    await editor.screenshot("08-rename");
+    await editor.page.keyboard.press("Enter");
+    await until(async () => (await editor.page.locator(".view-lines").first().innerText()).includes("reduced"), "the new name");
+    await editor.command("File: Save All Files");
+    await until(() => editor.read("shop/cart.py").includes("reduced(total("), "the new name in cart.py");
+    assert.match(editor.read("shop/prices.py"), /def reduced\(/);
+    assert.doesNotMatch(editor.read("shop/cart.py"), /discount/);
+  });
+
+  it("opens the map, which the keyboard can use", async () => {
+    await editor.file("prices.py", 4, 6);
+    await editor.command("dsassist: Show Reference Map");
+    const frame = await mapFrame();
+    const map = frame.locator("#map");
+    await until(async () => Number(await map.getAttribute("data-nodes")) >= 4, "callers of total in the map");
+    assert.ok(Number(await map.getAttribute("data-edges")) >= 3);
+    assert.match(await frame.locator("#selected").innerText(), /^total, /);
+    await editor.page.waitForTimeout(500);
+    await editor.screenshot("09-map");
+    await map.focus();
+    await editor.page.keyboard.press("ArrowLeft");
+    const caller = await until(async () => {
+      const text = await frame.locator("#selected").innerText();
+      return /^total, /.test(text) ? undefined : text;
+    }, "a caller to be selected");
+    await editor.page.keyboard.press("Enter");
+    const file = path.basename(caller.split(", ")[1].split(":")[0]);
+    await editor.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
+    await editor.screenshot("10-map-opened-a-place");
+    await frame.locator("#references").click();
+    await until(async () => (await frame.locator("#references").getAttribute("aria-pressed")) === "true", "the map of references");
+    await editor.page.waitForTimeout(500);
+    await editor.screenshot("11-map-references");
+    await editor.command("View: Close Other Groups");
+  });
+
+  async function mapFrame() {
+    return until(async () => {
+      for (const frame of editor.page.frames()) if ((await frame.locator("#map").count()) > 0) return frame;
+      return undefined;
+    }, "the map");
+  }
+
+  it("generates tests and writes them only when told to", async () => {
+    await editor.file("prices.py", 20, 10);
+    await editor.command("dsassist: Generate Tests for This Function");
+    await editor.page.locator(".monaco-dialog-box .monaco-button", { hasText: "Run" }).click();
+    const apply = editor.page.locator(".notification-list-item .monaco-button", { hasText: "Apply" });
+    await editor.page.waitForTimeout(4_000);
+    await editor.screenshot("12-generating");
+    await apply.waitFor({ timeout: 4 * PATIENCE });
+    await editor.page.waitForTimeout(500);
+    await editor.screenshot("13-tests-preview");
+    const written = () => fs.globSync("**/test_*.py", { cwd: editor.folder });
+    assert.deepEqual(written(), []);
+    await apply.click();
+    const [file] = await until(() => (written().length > 0 ? written() : undefined), "the tests to be written");
+    assert.match(editor.read(file), /def test_\w*average/);
+    await editor.screenshot("14-tests-written");
+  });
+
+  it("pauses and resumes", async () => {
+    await editor.command("dsassist: Pause or Resume Suggestions");
+    await editor.waitForState(/paused/);
+    await editor.file("cart.py", 14, 34);
+    await editor.type("\n");
+    await editor.page.waitForTimeout(2_500);
+    assert.equal(await editor.ghost().count(), 0);
+    await editor.screenshot("15-paused");
+    await editor.page.keyboard.press("Control+z");
+    await editor.save();
+    await editor.status.click();
+    await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "Resume suggestions" }).waitFor();
+    await editor.screenshot("16-menu");
+    await editor.page.keyboard.press("Enter");
+    await editor.waitForState(/Ready|starts with the first/);
+  });
+
+  it("comes back when its server is killed", async () => {
+    const [before] = lsp();
+    process.kill(before, "SIGKILL");
+    await until(() => lsp().some((pid) => pid !== before), "another server");
+    await editor.waitForState(/Ready|starts with the first/);
+    assert.deepEqual(lsp().filter((pid) => pid === before), []);
+    await editor.screenshot("17-back-again");
+  });
+
+  it("draws and deletes the statistics", async () => {
+    await editor.command("dsassist: Show Statistics");
+    const frame = await until(async () => {
+      for (const candidate of editor.page.frames()) if ((await candidate.locator(".figures").count()) > 0) return candidate;
+      return undefined;
+    }, "the page");
+    assert.notEqual(await frame.locator(".figure strong").first().innerText(), "0");
+    await editor.screenshot("18-statistics");
+    await frame.locator("#delete").click();
+    await editor.page.locator(".monaco-dialog-box .monaco-button", { hasText: "Delete" }).click();
+    await until(async () => /Nothing has been counted yet/.test(await statisticsText()), "an empty page");
+    await editor.command("View: Close All Editors");
+  });
+
+  const statisticsText = async () => {
+    const texts = [];
+    for (const frame of editor.page.frames()) if ((await frame.locator(".figures").count()) > 0) texts.push(await frame.locator("main").innerText());
+    return texts.join("\n");
+  };
+
+  it("has a walkthrough", async () => {
+    await editor.command("dsassist: First Minutes with dsassist");
+    await editor.page.locator(".getting-started-step", { hasText: "Take a suggestion" }).first().waitFor();
+    await editor.page.waitForTimeout(500);
+    await editor.screenshot("19-walkthrough");
+    await editor.command("View: Close All Editors");
+  });
+
+  it("keeps up in a file of 100,000 lines, and says why it is silent in a very long line", async () => {
+    const lines = Array.from({ length: 100_000 }, (_, index) => `value_${index} = ${index}`);
+    lines.push(`table = [${"1, ".repeat(4_000)}]`, "");
+    fs.writeFileSync(path.join(editor.folder, "shop/big.py"), lines.join("\n"));
+    await editor.file("big.py", 100_001, 9);
+    await editor.type("1");
+    await editor.command("dsassist: Why Was Nothing Suggested?");
+    await until(async () => /long_line/.test(await editor.notifications()), "the reason");
+    await editor.clearNotifications();
+    await editor.page.keyboard.press("Control+Home");
+    await editor.type("start = 0\n");
+    await until(async () => (await editor.page.locator(".view-line").first().innerText()).includes("start"), "the text");
+    await editor.save();
+    assert.match(editor.read("shop/big.py").slice(0, 20), /^start = 0/);
+    await editor.screenshot("20-big-file");
+    assert.equal(lsp().length, 1);
+  });
+});
