@@ -6,10 +6,13 @@ import {
   CloseAction,
   ErrorAction,
   LanguageClient,
+  MessageType,
+  ShowMessageNotification,
   State,
   type LanguageClientOptions,
   type Middleware,
   type ServerOptions,
+  type ShowMessageParams,
 } from "vscode-languageclient/node";
 import { Backoff } from "./backoff";
 import { explicitSettings, get, SECTION } from "./config";
@@ -130,10 +133,24 @@ export class Server implements vscode.Disposable {
       return;
     }
     this.backoff.started();
+    client.onNotification(ShowMessageNotification.type, (params) => this.say(params));
     this.log.info(`dsassist ${version} runs`);
     this.set({ kind: "running", status: undefined, working: false });
     const status = await client.sendRequest<Status>(STATUS).catch(() => undefined);
     if (status && this.running === client) this.setStatus(status);
+  }
+
+  /** What the server wants said. That there is no model is said by us, with a button to download one. */
+  private say({ type, message }: ShowMessageParams): void {
+    const status = this.lives.kind === "running" ? this.lives.status : undefined;
+    if (status?.state === "no_model" && message === [status.message, status.remedy].join(" ").trim()) return;
+    if (type === MessageType.Error) void this.withLog(vscode.window.showErrorMessage(message, "Show Log"));
+    else if (type === MessageType.Warning) void this.withLog(vscode.window.showWarningMessage(message, "Show Log"));
+    else void vscode.window.showInformationMessage(message);
+  }
+
+  private async withLog(choice: Thenable<string | undefined>): Promise<void> {
+    if (await choice) this.log.show();
   }
 
   private died(generation: number): void {
