@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup model demo test test-all lint types contracts check bench e2e clean
+.PHONY: help setup model test-model demo test test-all lint types contracts check bench e2e clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,10 +26,13 @@ model: setup  ## Pull the default model (491 MB, once)
 demo: model  ## Watch your own machine complete real code
 	@$(BIN)/dsassist demo
 
-test: model  ## Run the default tests
+test-model: model
+	@$(BIN)/dsassist model pull smollm2-135m
+
+test: test-model  ## Run the default tests
 	$(BIN)/python -m pytest
 
-test-all: model  ## Run the default and the slow tests
+test-all: test-model  ## Run the default and the slow tests
 	$(BIN)/python -m pytest -m 'not gpu and not e2e'
 
 lint: setup  ## Style

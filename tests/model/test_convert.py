@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType as Kind
+
+from dsassist_model import store
+from dsassist_model.config import ModelConfig, SpecialTokens
+from dsassist_model.convert import is_converted, load
+from dsassist_model.errors import BadModelFile, ModelError, ModelNotPulled, UnknownModel
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_int8_is_close_and_fused(home: Path, tmp_path: Path, tiny: Any, architecture: str, tied: bool) -> None:
+    model = tiny(architecture, tied=tied)
+    loaded = load(model.write_gguf(tmp_path / "m.gguf"))
+    arrays = model.arrays
+    expected = {
+        "embed": arrays["embed.weight"],
+        "layers.1.qkv": np.concatenate([arrays[f"layers.1.{r}.weight"] for r in "qkv"]),
+        "layers.1.gate_up": np.concatenate([arrays[f"layers.1.{r}.weight"] for r in ("gate", "up")]),
+        "layers.0.down": arrays["layers.0.down.weight"],
+        "layers.0.o": arrays["layers.0.o.weight"],
+    }
+    if not tied:
+        expected["head"] = arrays["head.weight"]
+    for name, array in expected.items():
+        weight, scale = loaded.tensors[f"{name}.weight"], loaded.tensors[f"{name}.scale"]
+        assert weight.dtype == torch.int8
+        assert scale.dtype == torch.float32
+        error = (weight.float() * scale[:, None] - torch.from_numpy(array)).abs().amax(dim=1)
+        assert bool((error <= scale / 2 + 1e-7).all()), name
+    assert ("head.weight" in loaded.tensors) is not tied
+    assert ("layers.0.qkv.bias" in loaded.tensors) is (architecture == "qwen2")
+    assert loaded.metadata["quantization"] == "int8"
+    assert loaded.metadata["source_sha256"] == store.file_sha256(tmp_path / "m.gguf")
+    assert loaded.tokenizer.encode("def x") == [model.vocab.index("def"), model.vocab.index("Ġx")]
+    assert loaded.special.fim.supported
+
+
+def test_gguf_and_hugging_face_convert_alike(home: Path, tmp_path: Path, tiny: Any) -> None:
+    model = tiny("llama")
+    from_file = load(model.write_gguf(tmp_path / "m.gguf")).tensors
+    from_folder = load(model.write_hf(tmp_path / "hf", shards=2)).tensors
+    assert from_file.keys() == from_folder.keys()
+    for name, tensor in from_file.items():
+        assert torch.equal(tensor, from_folder[name]), name
+
+
+def test_unquantized_is_exact(home: Path, tmp_path: Path, tiny: Any) -> None:
+    model = tiny()
+    loaded = load(model.write_gguf(tmp_path / "m.gguf"), quantization="none")
+    np.testing.assert_array_equal(loaded.tensors["layers.1.down.weight"].numpy(), model.arrays["layers.1.down.weight"])
+    np.testing.assert_array_equal(loaded.tensors["layers.0.qkv.weight"][:64].numpy(), model.arrays["layers.0.q.weight"])
+    assert not store.resolve(tmp_path / "m.gguf").folder.exists()
+
+
+def test_a_second_load_converts_nothing(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny().write_gguf(tmp_path / "m.gguf", kind=Kind.Q8_0)
+    load(path)
+    place = store.resolve(path)
+    assert is_converted(place)
+    calls: list[int] = []
+    load(path, progress=lambda done, total: calls.append(done))
+    assert calls == []
+
+
+def test_a_changed_source_is_converted_anew(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny(seed=1).write_gguf(tmp_path / "m.gguf")
+    first = load(path).tensors["layers.0.o.weight"]
+    tiny(seed=2).write_gguf(path)
+    assert not torch.equal(load(path).tensors["layers.0.o.weight"], first)
+
+
+def test_metadata_survives_the_round_trip(home: Path, tmp_path: Path, tiny: Any) -> None:
+    loaded = load(tiny().write_gguf(tmp_path / "m.gguf"))
+    assert ModelConfig.from_json(loaded.config.to_json()) == loaded.config
+    assert SpecialTokens.from_json(loaded.special.to_json()) == loaded.special
+    with pytest.raises(BadModelFile, match="not JSON"):
+        ModelConfig.from_json("{")
+    with pytest.raises(BadModelFile, match="incomplete"):
+        ModelConfig.from_json('{"architecture": "qwen2"}')
+
+
+def _damage(folder: Path, how: str) -> None:
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    if how == "cut off":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "missing tokenizer":
+        (folder / "tokenizer.json").unlink()
+    elif how == "no manifest":
+        (folder / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize("how", ["cut off", "missing tokenizer", "no manifest"])
+def test_a_converted_model_that_is_not_whole_is_made_anew(home: Path, tmp_path: Path, tiny: Any, how: str) -> None:
+    path = tiny().write_gguf(tmp_path / "m.gguf")
+    before = load(path).tensors["layers.0.o.weight"].clone()
+    _damage(store.converted_dir(store.resolve(path), "int8"), how)
+    assert torch.equal(load(path).tensors["layers.0.o.weight"], before)
+
+
+def test_a_damaged_header_is_named(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny().write_gguf(tmp_path / "m.gguf")
+    load(path)
+    file = store.converted_dir(store.resolve(path), "int8") / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[9:20] = b"x" * 11
+    file.write_bytes(data)
+    with pytest.raises(BadModelFile, match=r"model\.safetensors is damaged") as caught:
+        load(path)
+    assert "Delete" in caught.value.remedy
+
+
+def test_weights_that_are_not_finite_are_refused(home: Path, tmp_path: Path, tiny: Any) -> None:
+    model = tiny()
+    model.arrays["layers.1.down.weight"][3, 5] = np.nan
+    path = model.write_gguf(tmp_path / "m.gguf")
+    with pytest.raises(BadModelFile, match=r"layers\.1\.down"):
+        load(path)
+    assert not is_converted(store.resolve(path))
+    assert list(store.resolve(path).folder.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(
+    home: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tiny().write_gguf(tmp_path / "m.gguf")
+    with monkeypatch.context() as patch, pytest.raises(ModelError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        load(path)
+    assert list(store.resolve(path).folder.iterdir()) == []
+    assert load(path).tensors
+
+
+def test_unknown_and_missing_models(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match=r"no model 'qwen2\.5-coder-0\.6b'") as caught:
+        load("qwen2.5-coder-0.6b")
+    assert "qwen2.5-coder-0.5b" in caught.value.remedy
+    with pytest.raises(UnknownModel, match="no file or folder"):
+        load(tmp_path / "none.gguf")
+    with pytest.raises(ModelNotPulled) as missing:
+        load("qwen2.5-coder-0.5b")
+    assert "dsassist model pull qwen2.5-coder-0.5b" in missing.value.remedy
+    with pytest.raises(BadModelFile, match="int3"):
+        load("qwen2.5-coder-0.5b", quantization="int3")
+
+
+def test_two_processes_convert_at_once(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny().write_gguf(tmp_path / "m.gguf")
+    command = [sys.executable, "-m", "dsassist_model.convert", str(path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    folder = store.resolve(path).folder
+    assert [f.name for f in folder.iterdir()] == ["int8-v1"]
+
+
+def test_a_killed_conversion_leaves_no_half_model(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny(layers=40).write_gguf(tmp_path / "m.gguf")
+    command = [sys.executable, "-m", "dsassist_model.convert", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["total"] > 0
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    place = store.resolve(path)
+    assert load(path).tensors
+    assert [f.name for f in place.folder.iterdir()] == ["int8-v1"]
+
+
+def test_the_command_tells_errors_as_json(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUFGGUF")
+    command = [sys.executable, "-m", "dsassist_model.convert", str(tmp_path / "m.gguf")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    facts = json.loads(run.stdout.splitlines()[-1])
+    assert run.returncode == 3
+    assert "m.gguf" in facts["message"]
+    assert facts["remedy"]
+
+
+def test_removing_leaves_the_users_own_file(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny().write_gguf(tmp_path / "m.gguf")
+    load(path)
+    place = store.resolve(path)
+    assert store.remove(place) > 0
+    assert path.exists()
+    assert not place.folder.exists()
+    assert store.remove(place) == 0
+
+
+@pytest.mark.model
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_real_model_loads_by_memory_map(pulled: Any) -> None:
+    place = pulled("smollm2-135m")
+    load(place.name)
+    loaded = load(place.name)
+    file = str(store.converted_dir(place, "int8") / "model.safetensors")
+    address = loaded.tensors["layers.3.down.weight"].data_ptr()
+    mapped = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if file in line]
+    assert any(int(begin, 16) <= address < int(end, 16) for begin, end in mapped)
+    assert len(loaded.tensors) == 303
