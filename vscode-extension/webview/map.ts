@@ -78,7 +78,8 @@ function draw(graph: MapGraph): void {
       data: { id: edge.id, source: edge.from, target: edge.to, text: edge.count > 1 ? `${edge.count}×` : "" },
     })),
   ]);
-  cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 18, rankSep: 70, animate: false, fit: true, padding: 28 } as cytoscape.LayoutOptions).run();
+  const wide = map.clientWidth > 0.9 * map.clientHeight;
+  cy.layout({ name: "dagre", rankDir: wide ? "LR" : "TB", nodeSep: 18, rankSep: 70, animate: false, fit: true, padding: 28 } as cytoscape.LayoutOptions).run();
   fit();
   const again = selected ? cy.getElementById(selected) : cy.collection();
   select((again.nonempty() ? again : cy.nodes("[?root]")).first());
@@ -87,11 +88,17 @@ function draw(graph: MapGraph): void {
   map.dataset.edges = String(graph.edges.length);
 }
 
+/** Zooms between which the whole map is shown; below, letters cannot be read, and the map is centred on its symbol instead. */
+const [READABLE, LARGEST] = [0.6, 1.15];
+
 function fit(): void {
   cy.fit(undefined, 28);
-  if (cy.zoom() > 1.15) {
-    cy.zoom(1.15);
+  if (cy.zoom() > LARGEST) {
+    cy.zoom(LARGEST);
     cy.center();
+  } else if (cy.zoom() < READABLE) {
+    cy.zoom(READABLE);
+    cy.center(cy.nodes("[?root]"));
   }
 }
 
