@@ -16,6 +16,8 @@ from dsassist.backend.transport import Address, Transport
 from dsassist.backend.types import BackendStatus, CompletionRequest
 from dsassist.errors import BackendLoading, BackendUnavailable
 from dsassist.settings import Settings
+from dsassist_model import store
+from dsassist_model.errors import ModelError
 from dsassist_model.paths import EngineFiles, engine_files
 
 __all__ = ["LocalBackend"]
@@ -101,9 +103,7 @@ class LocalBackend(OpenAiBackend):
         except BackendUnavailable as error:
             if isinstance(error.__cause__, httpx.TimeoutException):
                 return BackendStatus("loading", "The engine is busy.", model=self._engine.model)
-            return BackendStatus(
-                "stopped", "The engine is not running; it starts when it is needed.", model=self._engine.model
-            )
+            return await asyncio.to_thread(_not_running, self._engine.model)
         if not isinstance(body, Mapping):
             return BackendStatus("error", f"{self._transport.address} is not a dsassist engine (HTTP {code}).")
         state = body.get("status")
@@ -140,3 +140,16 @@ class LocalBackend(OpenAiBackend):
         }
         payload["dsassist"] = {key: value for key, value in extra.items() if value}
         return payload
+
+
+def _not_running(model: str) -> BackendStatus:
+    """Whether an engine could start: looks for the model's files, which may lie on a slow disk."""
+    try:
+        place = store.resolve(model)
+    except ModelError as error:
+        return BackendStatus("no_model", error.message, error.remedy, model)
+    if place.entry is not None and not place.pulled:
+        return BackendStatus(
+            "no_model", f"The model {model} is not on this machine.", f"Run: dsassist model pull {model}", model
+        )
+    return BackendStatus("stopped", "The engine is not running; it starts when it is needed.", model=model)

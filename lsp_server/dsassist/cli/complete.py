@@ -1,0 +1,158 @@
+"""``dsassist complete``: one completion in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.text import Text
+
+from dsassist.assist.completion import Completer, Outcome, Suggestion
+from dsassist.assist.site import Site
+from dsassist.backend import create
+from dsassist.cli.common import console, error_console, print_error, user_settings
+from dsassist.errors import BackendError, PositionError, WorkspaceError
+from dsassist.settings import Settings
+
+__all__ = ["Place", "read_place", "register"]
+
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LANGUAGES = {
+    ".py": "python",
+    ".pyi": "python",
+    ".js": "javascript",
+    ".jsx": "javascriptreact",
+    ".ts": "typescript",
+    ".tsx": "typescriptreact",
+    ".go": "go",
+    ".rs": "rust",
+    ".java": "java",
+    ".c": "c",
+    ".h": "c",
+    ".cpp": "cpp",
+    ".hpp": "cpp",
+    ".cc": "cpp",
+}
+SHOWN_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file and a cursor in it, in code points of its text."""
+
+    file: Path
+    text: str
+    offset: int
+
+    @property
+    def language(self) -> str:
+        """LSP's language identifier, empty if unknown."""
+        return _LANGUAGES.get(self.file.suffix, "")
+
+
+def read_place(where: str) -> Place:
+    """Read ``FILE:LINE:COLUMN``, both from 1; a column counts characters.
+
+    Raises:
+        PositionError: not of that form, or outside the file.
+        WorkspaceError: the file cannot be read.
+    """
+    found = _PLACE.fullmatch(where)
+    if found is None:
+        raise PositionError(f"{where!r} is not a place.", remedy="Write FILE:LINE:COLUMN, such as src/app.py:12:9.")
+    file, line, column = Path(found["file"]), int(found["line"]), int(found["column"])
+    try:
+        text = file.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise WorkspaceError(f"{file} cannot be read: {error.strerror}.") from error
+    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    if not 1 <= line <= len(starts):
+        raise PositionError(f"{file} has {len(starts)} lines; there is no line {line}.")
+    start = starts[line - 1]
+    length = len(_LINE_END.sub("", text[start : starts[line] if line < len(starts) else len(text)]))
+    if not 1 <= column <= length + 1:
+        raise PositionError(f"Line {line} of {file} has {length} characters; there is no column {column}.")
+    return Place(file, text, start + column - 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("complete")
+    def complete(
+        where: Annotated[str, typer.Argument(metavar="FILE:LINE:COLUMN", help="The cursor; both numbers from 1.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ) -> None:
+        """Complete the code at a place in a file. Starts the engine if it is not running."""
+        place = read_place(where)
+        settings = user_settings()
+        began = time.perf_counter()
+        suggestions, outcome = asyncio.run(_ask(place, settings))
+        seconds = time.perf_counter() - began
+        if as_json:
+            answer = {
+                "file": str(place.file),
+                "offset": place.offset,
+                "suggestions": [{"text": s.text, "probability": s.probability} for s in suggestions],
+                "reason": outcome.reason,
+                "message": outcome.message,
+                "seconds": round(seconds, 3),
+            }
+            sys.stdout.write(json.dumps(answer) + "\n")
+            return
+        if not suggestions:
+            print_error(outcome.message) if outcome.reason == "error" else console.print(escape(outcome.message))
+            raise typer.Exit(3 if outcome.reason in ("error", "no_model", "busy", "loading") else 1)
+        _show(place, suggestions[0], seconds)
+
+
+async def _ask(place: Place, settings: Settings) -> tuple[list[Suggestion], Outcome]:
+    backend = create(settings)
+    completer = Completer(backend, settings, session="terminal")
+    file = place.file.resolve()
+    root = next((folder for folder in file.parents if (folder / ".git").exists()), file.parent)
+    site = Site.at(
+        place.text,
+        place.offset,
+        document=str(file),
+        path=file.relative_to(root).as_posix(),
+        language=place.language,
+        repository=root.name,
+        manual=True,
+    )
+    try:
+        status = await backend.status()
+        if status.state == "no_model":
+            raise BackendError(status.message, remedy=status.remedy)
+        if status.state == "ready":
+            return await completer.suggest(site), completer.outcome
+        with error_console.status("starting the engine…"):
+            return await completer.suggest(site), completer.outcome
+    finally:
+        await completer.close()
+        await backend.close()
+
+
+def _show(place: Place, suggestion: Suggestion, seconds: float) -> None:
+    """A few lines around the cursor with the suggestion in green; only the suggestion when piped."""
+    if not console.is_terminal:
+        sys.stdout.write(suggestion.text + "\n")
+        return
+    before = place.text[: place.offset].splitlines()[-SHOWN_LINES:]
+    after = place.text[place.offset :].partition("\n")
+    shown = Text("\n".join(before), style="dim")
+    if place.text[: place.offset].endswith("\n"):
+        shown.append("\n")
+    shown.append(suggestion.text, style="bold green")
+    shown.append(after[0], style="dim")
+    console.print(shown)
+    console.print(f"[dim]{seconds * 1000:.0f} ms[/]")
