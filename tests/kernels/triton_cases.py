@@ -10,6 +10,8 @@ import sys
 
 import torch
 
+from dsassist_kernels.kv_int8 import quantize_pages
+from dsassist_kernels.paged_decode import choose, page_bounds, paged_decode
 from dsassist_kernels.sparse_attention import Selection, Sparsity, attend, dense_attention, select
 from dsassist_kernels.sparse_attention.triton import attend_into
 
@@ -67,12 +69,45 @@ def ragged() -> int:
     return len(lengths)
 
 
+def decode(dtype: torch.dtype) -> int:
+    """Ragged lengths, all pages and chosen ones, floating and INT8, unused places NaN."""
+    compared = 0
+    for heads, kv_heads, d in ((14, 2, 64), (6, 1, 128)):
+        torch.manual_seed(d)
+        lengths = torch.tensor([1000, 65, 1], dtype=torch.int32, device=DEVICE)
+        table = torch.randperm(50, device=DEVICE).int()[:48].view(3, 16)
+        keys = torch.full((50, kv_heads, d, 64), torch.nan, dtype=dtype, device=DEVICE)
+        values = torch.full((50, kv_heads, 64, d), torch.nan, dtype=dtype, device=DEVICE)
+        for b, n in enumerate(lengths.tolist()):
+            place = torch.arange(n, device=DEVICE)
+            page = table[b, place // 64].long()
+            keys[page, :, :, place % 64] = torch.randn(n, kv_heads, d, dtype=dtype, device=DEVICE)
+            values[page, :, place % 64] = torch.randn(n, kv_heads, d, dtype=dtype, device=DEVICE)
+        q = torch.randn(3, heads, d, dtype=dtype, device=DEVICE)
+        k8, k_scale = quantize_pages(keys.nan_to_num(), token_dim=-1)
+        v8, v_scale = quantize_pages(values.nan_to_num(), token_dim=-2)
+        for bounds in (None, page_bounds(keys)):
+            pages = choose(q, bounds, table, lengths, 320)
+            for pools, scales in (((keys, values), None), ((k8, v8), (k_scale, v_scale))):
+                got = paged_decode(q, *pools, table, lengths, pages=pages, scales=scales, backend="triton")
+                floating = pools if scales else [x.double() for x in pools]
+                exact = paged_decode(
+                    q.double(), *floating, table, lengths, pages=pages, scales=scales, backend="reference"
+                )
+                worst = float((got.double() - exact).abs().max())
+                assert worst < (4e-3 if dtype == torch.float16 else 3e-6), (d, worst)
+                compared += 1
+    return compared
+
+
 def main(name: str) -> None:
     kind, _, dtype = name.partition("-")
     if kind == "ragged":
         print(f"compared {ragged()}")
     elif kind == "prefill":
         print(f"compared {prefill(getattr(torch, dtype))}")
+    elif kind == "decode":
+        print(f"compared {decode(getattr(torch, dtype))}")
     else:
         raise SystemExit(f"no cases named {name}")
 
