@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup model test-model demo test test-all lint types contracts check bench e2e clean
+.PHONY: help setup model test-model demo test test-all lint types contracts check bench vsix e2e clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,13 @@ contracts: setup  ## Import contracts
 	$(BIN)/lint-imports
 
 check: lint types contracts test  ## Everything that CI runs, but for the editors
+
+vsix: setup  ## Check and pack the VS Code extension
+	$(BIN)/python tools/generate_settings.py --check
+	cd vscode-extension && npm ci --no-audit --no-fund --loglevel=error && npm run --silent check && npm run --silent package
+
+e2e: model vsix  ## Drive real editors: VS Code, Neovim and Emacs (sets them up once, about 5 minutes)
+	tests/e2e/run.sh
 
 bench: model  ## Run every benchmark, --quick (see benchmarks/README.md)
 	$(BIN)/python -m pip install --quiet -e '.[bench]'

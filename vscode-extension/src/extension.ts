@@ -95,7 +95,7 @@ function commands(
     whyNothing: async () => {
       const { reason, message, suppressed } = await completion.whyNothing();
       log.info(`why nothing: ${reason}: ${message}${suppressed ? ` Held back: ${suppressed}` : ""}`);
-      const choice = await vscode.window.showInformationMessage(`${message} (${reason})`, ...(suppressed ? ["Show What Was Held Back"] : []), "Show Log");
+      const choice = await vscode.window.showInformationMessage(reason === "none" ? message : `${message} (${reason})`, ...(suppressed ? ["Show What Was Held Back"] : []), "Show Log");
       if (choice) log.show();
     },
     togglePause: () => togglePause(server),

@@ -87,6 +87,8 @@ export class Editor {
       "extensions.ignoreRecommendations": true, "window.restoreWindows": "none", "workbench.tips.enabled": false, "chat.disableAIFeatures": true, "workbench.secondarySideBar.defaultVisibility": "hidden",
       "editor.minimap.enabled": false, "files.autoSave": "off", "editor.cursorBlinking": "solid", "window.dialogStyle": "custom", ...options.settings,
     }, null, 2));
+    fs.mkdirSync(path.join(data, "User/snippets"));
+    fs.writeFileSync(path.join(data, "User/snippets/python.json"), JSON.stringify({ loop: { prefix: "loop", body: ["for ${1:item} in ${2:items}:", "    $0"] } }));
     const node = process.execPath;
     const environment = { ...process.env, DSASSIST_HOME: editor.home, ...options.environment };
     if (options.extension !== false) {
