@@ -31,6 +31,13 @@ static inline float fast_expf(float x) {
   return u.f;
 }
 
+/* a * b + c, fused where the processor can (elsewhere fmaf would be a slow call) */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define MADD(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define MADD(a, b, c) ((a) * (b) + (c))
+#endif
+
 /* One row to int8 by its own largest magnitude: q = round(x / s), s = max|x| / 127. Ties to even, as torch.round does. */
 static inline float quantize_row(const float *x, int8_t *q, int64_t k) {
   float top = 0.0f;

