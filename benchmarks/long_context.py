@@ -7,7 +7,7 @@ recalled when the model, given its first token, predicts the rest.
 Time and memory: every measurement is a process of its own that loads the model, warms up, and reads one prompt. Ours
 and the peers take turns. ``dense`` is our own attention over all keys in the type that is fastest on the machine;
 ``dense_float32`` is the same in float32; ``materialised`` reads the prompt in one piece with a float32 mask of all
-pairs; ``float16_cache`` is ``dense`` over a cache of half the size; llama.cpp reads the GGUF file that ours was made of.
+pairs; ``float16_cache`` is ``dense`` over a cache of half the size; llama.cpp reads the GGUF file of ours.
 """
 
 from __future__ import annotations
