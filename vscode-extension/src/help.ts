@@ -9,6 +9,8 @@ import { find, pathCandidates } from "./python";
 import { run } from "./run";
 import type { Server } from "./server";
 
+const DOCTOR_TIMEOUT = 120_000;
+
 export class Help {
   private toldNoModel = false;
 
@@ -131,7 +133,8 @@ export class Help {
     });
   }
 
-  doctor(): void {
+  /** Runs `dsassist doctor` and shows what it says in the log. */
+  async doctor(): Promise<void> {
     const python = this.server().python;
     if (!python) {
       void vscode.window.showWarningMessage("The doctor needs dsassist, which was not found. The log says where was looked.", "Show Log").then((choice) => {
@@ -139,7 +142,9 @@ export class Help {
       });
       return;
     }
-    const terminal = vscode.window.createTerminal({ name: "dsassist doctor", shellPath: python, shellArgs: ["-I", "-i", "-m", "dsassist", "doctor"] });
-    terminal.show();
+    this.log.show();
+    this.log.appendLine(`\n$ ${python} -I -m dsassist doctor`);
+    const outcome = await run(python, ["-I", "-m", "dsassist", "doctor"], { timeout: DOCTOR_TIMEOUT, onLine: (line) => this.log.appendLine(line) });
+    this.log.appendLine(outcome.code === 0 ? "The doctor found nothing wrong." : `The doctor ended with ${outcome.code ?? outcome.failure ?? "a time-out"}.`);
   }
 }
