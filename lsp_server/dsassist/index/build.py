@@ -87,6 +87,7 @@ class Build(State):
                 if (row := self._rows.get(path)) is None or row.mtime != mtime or row.size != size
             ]
             self._pending = set(changed)
+        progress("scan", 1, 1)
         peak = 0
         if len(changed) >= _POOL_FROM:
             with Pool(self.limits.workers or default_workers()) as pool:
@@ -96,6 +97,9 @@ class Build(State):
         else:
             extracted = self._extract_here(changed, progress, cancelled)
             linked = self.settle(progress, cancelled)
+        if extracted or linked:
+            with self._reading():
+                self._store.checkpoint()
         return self._report(start, extracted, linked, len(gone), peak, complete=not cancelled())
 
     def _report(self, start: float, extracted: int, linked: int, removed: int, peak: int, *, complete: bool) -> Report:

@@ -234,6 +234,8 @@ class Builder:
             roots.update(draft.values)
         for bases in self.scope_bases:
             roots.update(bases)
+        receivers: dict[int, int] = self.extra.get("receivers", {})
+        roots.update(receivers.values())
         roots.discard(-1)
         needed = bytearray(len(exprs))
         stack = list(roots)
@@ -257,6 +259,8 @@ class Builder:
             draft.annotation = new[draft.annotation]
             draft.values = [new[value] for value in draft.values]
         self.scope_bases = [tuple(new[base] for base in bases) for bases in self.scope_bases]
+        if receivers:
+            self.extra["receivers"] = {scope: new[expr] for scope, expr in receivers.items()}
 
     def finish(self) -> Facts:
         """Look every name up and give the facts."""

@@ -59,6 +59,8 @@ class Evaluator:
         if module is None:
             return ()
         item = module.facts.imports[entry]
+        if item.level < 0:
+            return self.included(module, item.name)
         found = self.found(path, entry)
         if not item.name:
             return _as_module(found)
@@ -103,6 +105,16 @@ class Evaluator:
                         results.append(more)
                         break
         return join(results)
+
+    def included(self, module: Module, name: str) -> tuple[Entity, ...]:
+        """What the files that a file includes say about one of its own names: its declaration in a header."""
+        for star in module.facts.stars:
+            found = self.found(module.path, star)
+            if found.files and module.path not in found.files:
+                entities = self.exported(found.files, name)
+                if entities:
+                    return entities
+        return ()
 
     def starred(self, files: tuple[str, ...], name: str) -> bool:
         """Does a star import of the module bring the name?"""
@@ -284,11 +296,14 @@ class Evaluator:
             at = module.enclosing_class(scope)
             while at >= 0:
                 owner = module.facts.scopes[at].owner
-                if owner >= 0:
-                    found = self.lookup(("i", module.path, owner, ()), name, module.path)
+                held = (("i", module.path, owner, ()),) if owner >= 0 else self._held(module, at)
+                for item in held:
+                    found = self.lookup(item, name, module.path)
                     if found:
-                        return tuple(("s", *item) for item in found)
+                        return tuple(("s", *member) for member in found)
                 at = module.enclosing_class(module.facts.scopes[at].parent)
+            for entity in self._of_namespace(module, name, scope):
+                return (entity,)
         for star in reversed(module.facts.stars):
             found_module = self.found(module.path, star)
             if found_module.files and self.starred(found_module.files, name):
@@ -298,6 +313,24 @@ class Evaluator:
         if module.language.builtin(name):
             return (("x", f"builtins.{name}", ()),)
         return ()
+
+    def _of_namespace(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
+        """A name of a namespace that the code is in, from the parts of it that included files have."""
+        scopes = module.facts.scopes
+        while scope >= 0:
+            owner = scopes[scope].owner
+            if owner >= 0 and module.symbols[owner].kind == Kind.NAMESPACE:
+                for item in self.symbol_types(module.path, owner):
+                    found = self.lookup(item, name, module.path) if item[0] == "o" and item[1] != module.path else ()
+                    if found:
+                        return tuple(("s", *member) for member in found)
+            scope = scopes[scope].parent
+        return ()
+
+    def _held(self, module: Module, scope: int) -> Types:
+        """The type whose methods are in a scope outside of it."""
+        expr = module.facts.extra.get("receivers", {}).get(scope)
+        return self.instances(self.evaluate(module, expr)) if expr is not None else ()
 
     # Classes
 

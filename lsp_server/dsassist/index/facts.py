@@ -17,12 +17,15 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from dsassist.errors import IndexingError
-from dsassist.index.model import Encoding, Mode
+from dsassist.index.model import Encoding, Kind, Mode
 
 __all__ = ["SCHEMA", "Facts", "Import", "Occurrences", "Scope", "Sym", "narrow", "pack", "pack_meaning", "unpack", "unpack_meaning", "widen"]
 
 SCHEMA = 3
 """Raised whenever the packed form or the meaning of a fact changes; an index with another number is built anew."""
+
+
+_NOT_SEARCHED = frozenset({Kind.PARAMETER, Kind.IMPORT, Kind.TYPE_PARAMETER, Kind.LABEL})
 
 
 class Scope(NamedTuple):
@@ -158,7 +161,7 @@ class Facts:
         outer = {
             index
             for index, symbol in enumerate(symbols)
-            if symbol.kind == 14 or scopes[symbol.scope].kind <= 1 or symbol.kind == 12
+            if symbol.kind in (Kind.IMPORT, Kind.PARAMETER) or scopes[symbol.scope].kind <= 1 or self._is_container(symbol.scope)
         }
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             if role & 7 or ref < 0 or ref in outer:
@@ -168,11 +171,18 @@ class Facts:
     def defined_names(self) -> set[str]:
         """Names of symbols that a workspace-wide search should find."""
         names, scopes = self.occurrences.names, self.scopes
+        methods = {scope for held in self.extra.get("methods", {}).values() for scope in held}
         return {
             names[s.name]
             for s in self.symbols
-            if s.kind not in (12, 14, 18, 19) and (s.scope == 0 or (scopes[s.scope].kind == 1 and scopes[s.scope].owner >= 0))
+            if s.kind not in _NOT_SEARCHED
+            and (s.scope == 0 or s.scope in methods or (scopes[s.scope].kind <= 3 and self._is_container(s.scope)))
         }
+
+    def _is_container(self, scope: int) -> bool:
+        """Is it the scope of a class or of a namespace?"""
+        owner = self.scopes[scope].owner
+        return owner >= 0 and (self.scopes[scope].kind == 1 or self.symbols[owner].kind == Kind.NAMESPACE)
 
 
 def pack_meaning(facts: Facts) -> bytes:

@@ -47,8 +47,11 @@ class Module:
             if item.owner >= 0:
                 bodies = self.symbols[item.owner].bodies
                 found = self.qualified(item.owner)
-                if len(bodies) > 1 and bodies[0] != scope:
+                # The bodies of a class are one namespace; those of a function defined twice are two.
+                if len(bodies) > 1 and bodies[0] != scope and item.kind != 1:
                     found += f"#{bodies.index(scope)}"
+            elif item.kind == 1 and (held := self._method_scopes().get(scope)) is not None:
+                found = held
             else:
                 order = 0
                 for other in range(item.parent + 1, scope):
@@ -58,6 +61,11 @@ class Module:
                 found = f"{above}.<{order}>" if above else f"<{order}>"
             self._paths[scope] = found
         return found
+
+    def _method_scopes(self) -> dict[int, str]:
+        """Scopes that hold methods written outside their type, by the type's name."""
+        held: dict[str, tuple[int, ...]] = self.facts.extra.get("methods", {})
+        return {scope: name for name, scopes in held.items() for scope in scopes}
 
     def qualified(self, symbol: int) -> str:
         """The path of a symbol inside its file: ``Class.method``."""

@@ -333,7 +333,7 @@ class Queries(State):
                 module = self._module(path)
                 for index, sym in enumerate(module.symbols if module is not None else ()):
                     assert module is not None
-                    if module.name(index) != last or sym.kind == Kind.IMPORT or module.facts.scopes[sym.scope].kind > 1:
+                    if module.name(index) != last or sym.kind in (Kind.IMPORT, Kind.PARAMETER) or module.facts.scopes[sym.scope].kind == 2:
                         continue
                     qualified = module.qualified(index)
                     dotted = f"{_dotted(path)}.{qualified}"
@@ -538,6 +538,8 @@ def _may_be(role: int) -> bool:
 def _in_outline(facts: Facts, sym: Sym) -> bool:
     if sym.kind in (Kind.IMPORT, Kind.PARAMETER, Kind.LABEL, Kind.TYPE_PARAMETER) or not sym.end:
         return False
+    if facts.scopes[sym.scope].kind == 1 and facts.scopes[sym.scope].owner < 0 and sym.kind == Kind.FIELD:
+        return False  # a key of an object literal
     return facts.scopes[sym.scope].kind <= 1 or sym.kind in TYPE_KINDS | {Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR}
 
 

@@ -81,10 +81,16 @@ class Resolver(Evaluator):
             if ref >= 0:
                 return self._answer(self.follow(module.path, ref), Level.LEXICAL, module.path)
             entities = self.global_entities(module, module.names[name], -1 - ref)
-            return self._answer(entities, Level.IMPORT, module.path)
+            level = Level.MEMBER if any(self._is_member(entity) for entity in entities) else Level.IMPORT
+            return self._answer(entities, level, module.path)
         if mode == Mode.KEYWORD:
             return self._keyword(module, module.names[name], ref)
         return self._answer(self.entities(module.path, ref), Level.IMPORT, module.path)
+
+    def _is_member(self, entity: Entity) -> bool:
+        """Is it bound in a class?"""
+        module = self._load(entity[1]) if entity[0] == "s" else None
+        return module is not None and module.facts.scopes[module.symbols[entity[2]].scope].kind == 1
 
     def target(self, entity: Entity) -> Target:
         """The stable name of an entity."""

@@ -117,6 +117,10 @@ class Store:
         self._set_aside(str(error))
         self.db = self._open(root)
 
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the database, as far as nobody reads it."""
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()

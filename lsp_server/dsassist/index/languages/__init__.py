@@ -6,8 +6,12 @@ import functools
 from collections.abc import Mapping
 
 from dsassist.index.languages.base import FileSet, Found, Language
+from dsassist.index.languages.c import C, Cpp
 from dsassist.index.languages.ecma import Ecma
+from dsassist.index.languages.go import Go
+from dsassist.index.languages.java import Java
 from dsassist.index.languages.python import Python
+from dsassist.index.languages.rust import Rust
 
 __all__ = ["FileSet", "Found", "Language", "all_languages", "by_name", "language_of"]
 
@@ -15,7 +19,7 @@ __all__ = ["FileSet", "Found", "Language", "all_languages", "by_name", "language
 @functools.cache
 def all_languages() -> tuple[Language, ...]:
     """Every language, in a fixed order."""
-    return (Python(), Ecma())
+    return (Python(), Ecma(), Go(), Rust(), Java(), C(), Cpp())
 
 
 @functools.cache
