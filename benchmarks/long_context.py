@@ -263,7 +263,7 @@ def main() -> int:
     parser = arguments(__doc__, source="folder of packages (default: this Python's installed packages)")
     parser.add_argument("--model", default=catalog.default_model().name, help="a catalog name or a path")
     parser.add_argument("--tokens", type=int, default=16_384, help="length of the prompts (--quick: 4,096)")
-    parser.add_argument("--prompts", type=int, default=2, help="prompts that quality is measured on")
+    parser.add_argument("--prompts", type=int, default=4, help="prompts that quality is measured on")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"what to measure, of {','.join(PARTS)}")
     parser.add_argument("--mass", type=float, default=Sparsity().mass, help="share of attention that must be captured")
     parser.add_argument(
