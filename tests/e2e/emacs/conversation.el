@@ -23,6 +23,8 @@
   "The conversation."
   (setq eglot-sync-connect 60 eglot-connect-timeout 60 eglot-confirm-server-initiated-edits nil)
   (add-to-list 'eglot-server-programs `(python-mode . (,(getenv "DSASSIST_PYTHON") "-I" "-m" "dsassist" "lsp")))
+  ;; the folder that a repository's root would be
+  (add-hook 'project-find-functions (lambda (_) (cons 'transient project-folder)))
   (find-file (concat project-folder "shop/prices.py"))
   (apply #'eglot--connect (eglot--guess-contact))
   (let ((server (eglot-current-server)))
