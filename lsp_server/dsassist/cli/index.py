@@ -25,11 +25,25 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_ROOT_SIGNS = (".git", ".hg", "pyproject.toml", "setup.py", "package.json", "go.mod", "Cargo.toml", "pom.xml", "build.gradle")
+_ROOT_SIGNS = (
+    ".git",
+    ".hg",
+    "pyproject.toml",
+    "setup.py",
+    "package.json",
+    "go.mod",
+    "Cargo.toml",
+    "pom.xml",
+    "build.gradle",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder to index. Default: the project that holds the current folder.")]
-Where = Annotated[str, typer.Argument(metavar="FILE:LINE:COL|SYMBOL", help="A place (from 1), or a name such as Class.method.")]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Folder to index. Default: the project that holds the current folder.")
+]
+Where = Annotated[
+    str, typer.Argument(metavar="FILE:LINE:COL|SYMBOL", help="A place (from 1), or a name such as Class.method.")
+]
 
 
 class Format(str, Enum):
@@ -51,7 +65,9 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    folder: Annotated[Path | None, typer.Argument(help="Folder to index. Default: the project that holds the current folder.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder to index. Default: the project that holds the current folder.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build or refresh the index of a folder. Editors and the other commands do this by themselves."""
@@ -65,7 +81,9 @@ def index(
         if as_json:
             _print_json(values)
             return
-        console.print(f"[bold]{report.files:,}[/] files, [bold]{report.lines:,}[/] lines in {report.seconds:.2f} s", end="")
+        console.print(
+            f"[bold]{report.files:,}[/] files, [bold]{report.lines:,}[/] lines in {report.seconds:.2f} s", end=""
+        )
         console.print(f" ({report.extracted:,} indexed, {report.linked:,} linked, {report.removed:,} removed)")
         console.print(Text(f"{opened.database}  {size / 1e6:.1f} MB", style="dim"), soft_wrap=True)
         for notice in report.notices:
@@ -129,7 +147,12 @@ def callers(where: Where, root: Root = None, as_json: Json = False) -> None:
             return
         lines = _Lines(opened.root)
         for call in calls:
-            console.print(Text.assemble((f"{call.symbol.kind.label} ", "cyan"), (call.symbol.qualified_name or call.symbol.location.path, "bold")))
+            console.print(
+                Text.assemble(
+                    (f"{call.symbol.kind.label} ", "cyan"),
+                    (call.symbol.qualified_name or call.symbol.location.path, "bold"),
+                )
+            )
             _print_places(((site, "") for site in call.sites), lines)
         if not calls:
             console.print("Nothing in the workspace calls it.")
@@ -149,12 +172,21 @@ def symbols(
             return
         table = Table(box=None, show_header=False, pad_edge=False)
         for _, info in found:
-            table.add_row(Text(info.kind.label, style="cyan"), Text(info.qualified_name, style="bold"), Text(_place(info.location), style="magenta"))
+            table.add_row(
+                Text(info.kind.label, style="cyan"),
+                Text(info.qualified_name, style="bold"),
+                Text(_place(info.location), style="magenta"),
+            )
         console.print(table if found else "No symbol has such a name.")
 
 
 def graph(
-    where: Annotated[str, typer.Argument(metavar="[FOLDER|FILE:LINE:COL|SYMBOL]", help="A folder for imports, else a function for calls.")] = ".",
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FOLDER|FILE:LINE:COL|SYMBOL]", help="A folder for imports, else a function for calls."
+        ),
+    ] = ".",
     root: Root = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="Of the output.")] = Format.MERMAID,
     depth: Annotated[int, typer.Option(min=1, max=8, help="Steps of calls to follow.")] = 2,
@@ -221,7 +253,9 @@ def _updated(opened: Index) -> Report:
             if total < 100:
                 return
             if stage not in tasks:
-                tasks[stage] = bar.add_task({"files": "reading files", "links": "linking"}.get(stage, stage), total=total)
+                tasks[stage] = bar.add_task(
+                    {"files": "reading files", "links": "linking"}.get(stage, stage), total=total
+                )
             bar.update(tasks[stage], completed=done, total=total)
 
         return opened.update(show)
@@ -311,11 +345,23 @@ def _place(place: Location) -> str:
 
 
 def _location(place: Location) -> dict[str, Any]:
-    return {"path": place.path, "line": place.line + 1, "column": place.column + 1, "end_line": place.end_line + 1, "end_column": place.end_column + 1}
+    return {
+        "path": place.path,
+        "line": place.line + 1,
+        "column": place.column + 1,
+        "end_line": place.end_line + 1,
+        "end_column": place.end_column + 1,
+    }
 
 
 def _reference(item: Reference) -> dict[str, Any]:
-    return {**_location(item.location), "level": item.level.label, "definition": item.is_definition, "write": item.is_write, "call": item.is_call}
+    return {
+        **_location(item.location),
+        "level": item.level.label,
+        "definition": item.is_definition,
+        "write": item.is_write,
+        "call": item.is_call,
+    }
 
 
 def _symbol(info: SymbolInfo) -> dict[str, Any]:
