@@ -60,7 +60,7 @@ class MockEngine:
             self._server = await asyncio.start_unix_server(self._serve, path=str(socket))
         else:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.url = "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+            self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+
 from dsassist.backend import create
 from dsassist.backend.types import CompletionRequest, ContextFile
 from dsassist.errors import BackendBusy, BackendError, BackendLoading, BackendUnavailable
@@ -81,7 +82,13 @@ async def test_deepseek_without_a_key_says_which_variable(monkeypatch):
         (503, {"error": {"message": "loading", "progress": 0.5}}, {}, BackendLoading, "loading"),
         (401, {"error": "no"}, {}, BackendError, "apiKeyVariable"),
         (404, {"detail": "Not Found"}, {}, BackendError, "backend.kind"),
-        (400, {"error": {"message": "suffix is not supported", "remedy": "use a template"}}, {}, BackendError, "template"),
+        (
+            400,
+            {"error": {"message": "suffix is not supported", "remedy": "use a template"}},
+            {},
+            BackendError,
+            "template",
+        ),
         (500, {}, {}, BackendError, "HTTP 500"),
     ],
 )
