@@ -86,7 +86,8 @@ def _stream(client: httpx.Client, url: str, entry: CatalogModel, partial: Path, 
             raise PullError(f"{_host(url)} has a file of {size:,} bytes, not {entry.bytes:,}.")
         with partial.open("r+b" if have else "wb") as file:
             file.seek(have)
-            for block in response.iter_bytes(1 << 20):
+            # as the bytes come: a block that waits to be filled would be lost when the connection breaks
+            for block in response.iter_raw():
                 if have + len(block) > entry.bytes:
                     raise PullError(f"{_host(url)} sends more than {entry.bytes:,} bytes.")
                 file.write(block)
