@@ -169,17 +169,21 @@ class Executor:
 
     def _mock_facts(self, mock: NonCallableMock, name: str) -> list[Fact]:
         calls = [call for call in mock.mock_calls if "__" not in call[0]]
-        if not 0 < len(calls) <= 4:
+        if not 0 < len(calls) <= 8:
             return []
+        labels = "[" + ", ".join(quote(label) for label, _, _ in calls) + "]"
+        by_name = [[f"[item[0] for item in {name}.mock_calls]", "==", labels]]
+        if len(calls) > 4:
+            return by_name
         shown = []
         for label, positional, keywords in calls:
             if "()" in label:
-                return []
+                return by_name
             try:
                 parts = [self.observer.literals.write(item) for item in positional]
                 parts += [f"{key}={self.observer.literals.write(item)}" for key, item in keywords.items()]
             except Unwritable:
-                return []
+                return by_name
             shown.append(f"{self.names.ref('unittest.mock', 'call')}{'.' + label if label else ''}({', '.join(parts)})")
         return [[f"{name}.mock_calls", "==", f"[{', '.join(shown)}]"]]
 

@@ -122,14 +122,15 @@ def explore(
     wanted: set[int],
     generator: random.Random,
     runs: int = 420,
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Candidates worth keeping, with their outcomes, and counts of what was tried."""
+) -> tuple[list[dict[str, Any]], dict[str, int], list[dict[str, Any]]]:
+    """Candidates worth keeping, with their outcomes, counts of what was tried, and some that failed."""
     kept: list[dict[str, Any]] = []
     counts: dict[str, int] = {"tried": 0}
     paths: dict[Any, int] = {}
     covered: set[tuple[int, int]] = set()
     corpus: list[tuple[int, ...]] = []
     seen: set[str] = set()
+    failures: list[dict[str, Any]] = []
     stale = 0
 
     def batch(candidates: list[tuple[dict[str, Any], tuple[int, ...] | None]]) -> int:
@@ -148,6 +149,7 @@ def explore(
                 counts[f"flag {flag}"] = counts.get(f"flag {flag}", 0) + 1
             if outcome in _USELESS:
                 counts[outcome] = counts.get(outcome, 0) + 1
+                failures.append({"code": [*candidate["setup"], candidate["act"]], "outcome": outcome, "error": answer.get("error", "")})
                 if outcome in ("timeout", "hang"):
                     executor.call_limit = max(0.25, executor.call_limit * 0.7)
                 continue
@@ -187,7 +189,7 @@ def explore(
             stale = 0 if batch(made) else stale + 1
             if {line for arc in covered for line in arc} >= wanted and stale >= 2:
                 break
-    return kept, counts
+    return kept, counts, failures[:8]
 
 
 def _varied(base: tuple[int, ...], position: int, pick: int) -> tuple[int, ...]:
@@ -221,7 +223,7 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
         mutable = code.startswith(("[", "{", "iter(", "set(")) and len(code) > 2 or value.mock or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
         if mutable and slot.keyword not in ("*", "**"):
             name = slot.name.strip("_") or "argument"
-            name = f"{name}_" if name in _TAKEN else name
+            name = f"{name}_" if name in _TAKEN or name in shape["names"] or name == shape["variable"] else name
             setup.append(f"{name} = {code}")
             watch.append(name)
             code = name

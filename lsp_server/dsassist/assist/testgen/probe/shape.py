@@ -67,7 +67,7 @@ class Target(NamedTuple):
 def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str, Any]:
     """``template`` with {call}, {self} or {operand}; ``receiver`` whether an object comes first; ``bare`` when no argument is needed."""
     name = target.name
-    shape: dict[str, Any] = {"kind": target.kind, "receiver": False, "bare": True, "function": name, "variable": ""}
+    shape: dict[str, Any] = {"kind": target.kind, "receiver": False, "bare": True, "function": name, "variable": "", "names": names.table}
     if target.owner is None:
         shape["function"] = names.ref(module.__name__, name)
         shape["template"] = _awaited(target.function, "{call}", names)
@@ -77,6 +77,8 @@ def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str
         name = f"_{target.owner.__name__.lstrip('_')}{name}"
         shape["function"] = name
     shape["variable"] = _variable(target.owner.__name__)
+    if shape["variable"] in names.table:
+        shape["variable"] = "subject"
     if target.kind in ("static", "class"):
         shape["function"] = f"{owner}.{name}"
         shape["template"] = _awaited(target.function, "{call}", names)
@@ -88,7 +90,8 @@ def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str
         shape.update(function=f"{owner}.{name}", template="result = {call}")
         return shape
     shape["receiver"] = True
-    shape["unbound"] = _awaited(target.function, f"{owner}.{name}(self)", names) if target.kind != "property" else f"result = {owner}.{name}.fget(self)"
+    shape["unbound"] = _awaited(target.function, "{call}", names)
+    shape["unbound_function"] = f"{owner}.{name}.fget" if isinstance(vars(target.owner).get(name), property) else f"{owner}.{name}"
     if target.kind == "property":
         shape["template"] = "result = {self}." + name
     elif name in _OPERATORS:

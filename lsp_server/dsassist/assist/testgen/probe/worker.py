@@ -131,18 +131,21 @@ class Worker:
         if target.owner is not None and shape["receiver"]:
             receivers = builder.instances(target.owner)[:8]
             receivers += builder.used(target.owner, receivers, target.name, shape["variable"])
-            if not receivers:
-                receivers = builder.stand_in(target.owner)
-                shape["template"] = shape["unbound"]
-                shape["variable"] = "self"
-            slots.insert(0, search.Slot("self", "self", False, receivers))
-        for name, parameter in shape.get("extra", {}).items():
-            slots = [slot for slot in slots if slot.name != name] + [search.Slot(name, "", False, builder.of(parameter, name))]
+            if receivers:
+                slots.insert(0, search.Slot("self", "self", False, receivers))
+            else:
+                self._unbind(shape, slots, builder)
         elements = executable_lines(self.tree, start, end)
         wanted = {executor.statements.get(line, line) for line in elements}
         budget = fork.Budget(job["seconds"])
         seeds = self._seeds(job["seeds"], target)
-        kept, counts = search.explore(slots, shape, seeds, executor, budget, wanted, generator)
+        kept, counts, failed = search.explore(slots, shape, seeds, executor, budget, wanted, generator)
+        if shape["receiver"] and not any(item["good"] for item in kept):
+            # nothing works on real objects: let a stand-in take the receiver's place
+            self._unbind(shape, slots, builder)
+            more, extra, _ = search.explore(slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator)
+            kept += more
+            counts = {key: counts.get(key, 0) + extra.get(key, 0) for key in {*counts, *extra}}
         # state of one call must not colour the next: what is kept is observed once more, each in a child of its own
         alone = fork.in_children(kept, executor.run, prepare=executor.prepare, limit=3.0, budget=fork.Budget(job["seconds"]), batch=1)
         candidates = []
@@ -150,9 +153,16 @@ class Worker:
             if again["outcome"] in ("return", "raise"):
                 candidates.append({**candidate, **again, "imports": self._imports(candidate, again)})
         return {
-            "ok": True, "candidates": candidates, "counts": counts, "lines": sorted(wanted),
+            "ok": True, "candidates": candidates, "counts": counts, "lines": sorted(wanted), "failed": failed,
             "shape": {key: shape[key] for key in ("kind",)}, "slots": {slot.name: len(slot.values) for slot in slots},
         }  # fmt: skip
+
+    @staticmethod
+    def _unbind(shape: dict[str, Any], slots: list[search.Slot], builder: Builder) -> None:
+        if slots and slots[0].keyword == "self":
+            slots.pop(0)
+        shape.update(template=shape["unbound"], function=shape["unbound_function"], receiver=False)
+        slots.insert(0, search.Slot(shape["variable"], "", False, builder.stand_in()))
 
     def _seeds(self, seeds: list[dict[str, Any]], target: Target) -> list[dict[str, Any]]:
         """Candidates from outside, with every public name of the module at hand."""
