@@ -15,7 +15,9 @@ __all__ = ["PYRIGHT_SETTINGS", "ask_jedi", "ask_server", "basedpyright", "ty"]
 
 PYRIGHT_SETTINGS = {
     "python": {"analysis": {"diagnosticMode": "openFilesOnly", "autoSearchPaths": True, "indexing": True}},
-    "basedpyright": {"analysis": {"diagnosticMode": "openFilesOnly", "typeCheckingMode": "off", "autoSearchPaths": True}},
+    "basedpyright": {
+        "analysis": {"diagnosticMode": "openFilesOnly", "typeCheckingMode": "off", "autoSearchPaths": True}
+    },
 }
 
 
@@ -58,19 +60,27 @@ for path, line, column in places:
         if path not in scripts:
             scripts[path] = jedi.Script(path=root + "/" + path, project=project)
         found = scripts[path].get_references(line + 1, column, include_builtins=False)
-        print(json.dumps([[str(n.module_path), n.line - 1, n.column] for n in found if n.module_path and n.line]), flush=True)
+        print(json.dumps([[str(n.module_path), n.line - 1, n.column] for n in found if n.module_path and n.line]),
+        flush=True)
     except Exception:
         print("null", flush=True)
 """
 
 
 def ask_jedi(python: Path, root: Path, places: Sequence[Place], timeout: float = 900.0) -> list[set[Place] | None]:
-    """References of each place from jedi's library, None where it failed or the time was over. Two processes share the work."""
+    """References of each place from jedi's library, None where it failed or the time was over. Two processes share
+    the work."""
     halves = [list(places[0::2]), list(places[1::2])]
     runs = [
-        subprocess.Popen([str(python), "-c", _JEDI, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        subprocess.Popen(
+            [str(python), "-c", _JEDI, str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         for _ in halves
-    ]  # fmt: skip
+    ]
     for run, half in zip(runs, halves, strict=True):
         assert run.stdin is not None
         run.stdin.write(json.dumps(half))

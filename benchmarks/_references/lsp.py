@@ -27,8 +27,15 @@ def uri(path: Path) -> str:
 class Client:
     """One server process on one workspace. ``settings`` answers ``workspace/configuration`` by section."""
 
-    def __init__(self, command: Sequence[str], root: Path, *, settings: dict[str, Any] | None = None, options: Any = None,
-                 environment: dict[str, str] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        command: Sequence[str],
+        root: Path,
+        *,
+        settings: dict[str, Any] | None = None,
+        options: Any = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.root = root
         self.settings = settings or {}
         self.started = time.perf_counter()
@@ -56,7 +63,10 @@ class Client:
                     "workspace": {"configuration": True, "workspaceFolders": True, "symbol": {}},
                     "window": {"workDoneProgress": True},
                     "textDocument": {
-                        "references": {}, "definition": {}, "rename": {"prepareSupport": True}, "publishDiagnostics": {},
+                        "references": {},
+                        "definition": {},
+                        "rename": {"prepareSupport": True},
+                        "publishDiagnostics": {},
                         "synchronization": {"didSave": True},
                     },
                 },
@@ -143,7 +153,10 @@ class Client:
     def open(self, path: str, language: str = "python") -> None:
         """Open a file as it is on the disk."""
         text = (self.root / path).read_bytes().decode("utf-8", "replace")
-        self.notify("textDocument/didOpen", {"textDocument": {"uri": uri(self.root / path), "languageId": language, "version": 1, "text": text}})
+        self.notify(
+            "textDocument/didOpen",
+            {"textDocument": {"uri": uri(self.root / path), "languageId": language, "version": 1, "text": text}},
+        )
 
     def close_file(self, path: str) -> None:
         """Close it."""

@@ -59,7 +59,9 @@ def python_definitions(root: Path, path: str) -> list[tuple[str, str, Place]]:
                     add("parameter", argument.arg, argument.lineno - 1, argument.col_offset, id(child))
                 visit(child, "function", id(child), scope if where == "class" else class_scope)
             elif isinstance(child, ast.ClassDef):
-                add("class" if where == "module" else "local", child.name, child.lineno - 1, child.col_offset + 5, scope)
+                add(
+                    "class" if where == "module" else "local", child.name, child.lineno - 1, child.col_offset + 5, scope
+                )
                 visit(child, "class", id(child), id(child))
             elif isinstance(child, ast.Assign | ast.AnnAssign):
                 for target in child.targets if isinstance(child, ast.Assign) else [child.target]:
@@ -67,7 +69,11 @@ def python_definitions(root: Path, path: str) -> list[tuple[str, str, Place]]:
                         if isinstance(item, ast.Name):
                             kind = {"module": "variable", "class": "attribute"}.get(where, "local")
                             add(kind, item.id, item.lineno - 1, item.col_offset, scope)
-                        elif isinstance(item, ast.Attribute) and isinstance(item.value, ast.Name) and item.value.id == "self":
+                        elif (
+                            isinstance(item, ast.Attribute)
+                            and isinstance(item.value, ast.Name)
+                            and item.value.id == "self"
+                        ):
                             add("attribute", item.attr, item.lineno - 1, item.col_offset + 4, class_scope)
                 visit(child, where, scope, class_scope)
             else:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +46,7 @@ Where = Annotated[
 ]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """Of a graph."""
 
     MERMAID = "mermaid"
@@ -74,10 +74,17 @@ def index(
     with _opened(folder) as (opened, report):
         size = opened.database.stat().st_size
         values = {
-            "root": str(opened.root), "files": report.files, "lines": report.lines, "indexed": report.extracted, "linked": report.linked,
-            "removed": report.removed, "seconds": round(report.seconds, 3), "database": str(opened.database), "bytes": size,
+            "root": str(opened.root),
+            "files": report.files,
+            "lines": report.lines,
+            "indexed": report.extracted,
+            "linked": report.linked,
+            "removed": report.removed,
+            "seconds": round(report.seconds, 3),
+            "database": str(opened.database),
+            "bytes": size,
             "notices": list(report.notices),
-        }  # fmt: skip
+        }
         if as_json:
             _print_json(values)
             return

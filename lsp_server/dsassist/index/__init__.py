@@ -14,7 +14,8 @@ Open one, bring it up to date, ask::
     index.close()
 
 Paths are relative to the root, with ``/``. Lines and columns count from 0; columns count what ``encoding`` says (UTF-8
-bytes, UTF-16 units, or code points), and ``Index.position`` makes them from byte offsets. All methods may be called from
+bytes, UTF-16 units, or code points), and ``Index.position`` makes them from byte offsets. All methods may be called
+from
 any thread; ``update`` in one thread leaves queries in others their turn. Nothing here knows LSP, and the folder for the
 database is always passed in.
 """

@@ -73,7 +73,9 @@ class Build(State):
         try:
             return self._apply(found, start, progress, cancelled)
         except sqlite3.OperationalError as error:
-            raise IndexingError(f"The index cannot be written: {error}.", remedy="Free some space on the disk.") from error
+            raise IndexingError(
+                f"The index cannot be written: {error}.", remedy="Free some space on the disk."
+            ) from error
 
     def _apply(self, found: Scan, start: float, progress: Progress, cancelled: Callable[[], bool]) -> Report:
         with self._reading():
@@ -105,7 +107,15 @@ class Build(State):
     def _report(self, start: float, extracted: int, linked: int, removed: int, peak: int, *, complete: bool) -> Report:
         lines = sum(row.lines for row in self._rows.values())
         return Report(
-            len(self._rows), lines, extracted, linked, removed, perf_counter() - start, tuple(self.notices), complete, peak
+            len(self._rows),
+            lines,
+            extracted,
+            linked,
+            removed,
+            perf_counter() - start,
+            tuple(self.notices),
+            complete,
+            peak,
         )
 
     # Facts
@@ -161,7 +171,11 @@ class Build(State):
                         continue
                     old = self._stored_facts(item.path)
                     if not first:
-                        new = unpack_meaning(item.meaning, Occurrences.unpack(item.occurrences)) if old is not None else None
+                        new = (
+                            unpack_meaning(item.meaning, Occurrences.unpack(item.occurrences))
+                            if old is not None
+                            else None
+                        )
                         stale |= self._stale_after(item.path, old, new)
                     file = self._store.put_file(item.path, item.mtime, item.size, item.hash, item.lines)
                     self._store.put_facts(file, item.occurrences, item.meaning)
@@ -247,12 +261,18 @@ class Build(State):
 
     def _link_beside(self, todo: Sequence[tuple[int, str]], progress: Progress, cancelled: Callable[[], bool]) -> int:
         """Link from the database alone, while open buffers hide some files."""
-        linker = Linker(self.root, self._store.path, [(row.id, path) for path, row in self._rows.items()], self._configuration)
+        linker = Linker(
+            self.root, self._store.path, [(row.id, path) for path, row in self._rows.items()], self._configuration
+        )
         done = 0
         for number in range(0, len(todo), 8):
             if cancelled():
                 break
-            made = [(file, path, result) for file, path in todo[number : number + 8] if (result := linker.link(path)) is not None]
+            made = [
+                (file, path, result)
+                for file, path in todo[number : number + 8]
+                if (result := linker.link(path)) is not None
+            ]
             with self._reading():
                 self._store_links([(file, path, *result) for file, path, result in made])
             done += len(made)
@@ -299,7 +319,9 @@ class Build(State):
         """These files or folders may have changed on the disk. Their links, and others', are made by ``settle``."""
         with self._reading():
             wanted = sorted(set(paths))
-            if any(path.rpartition("/")[2] in CONFIGURATION or path.rpartition("/")[2] == ".gitignore" for path in wanted):
+            if any(
+                path.rpartition("/")[2] in CONFIGURATION or path.rpartition("/")[2] == ".gitignore" for path in wanted
+            ):
                 self.update()
                 return
             under = [row for row in self._rows for path in wanted if row.startswith(f"{path}/")]
@@ -339,7 +361,9 @@ class Build(State):
                     # The buffer is what the disk has: stored facts and links hold, and the tree can wait.
                     facts = self._stored_facts(path)
                     if facts is not None:
-                        self._overlays[path] = Overlay(source, None, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names()))
+                        self._overlays[path] = Overlay(
+                            source, None, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
+                        )
                         self._modules.put(Module(path, facts))
                         return
             tree = None
@@ -356,7 +380,9 @@ class Build(State):
             disk = self._stored_facts(path)
             overlay = Overlay(source, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names()))
             old_stale = before.stale if before is not None else set()
-            overlay.stale = self._stale_after(path, disk, facts) if disk is not None else self._dependents(path, *stems(path))
+            overlay.stale = (
+                self._stale_after(path, disk, facts) if disk is not None else self._dependents(path, *stems(path))
+            )
             self._overlays[path] = overlay
             self._modules.put(Module(path, facts))
             if before is None and path not in self._rows:
@@ -375,7 +401,9 @@ class Build(State):
             self._invalidate(path, *overlay.stale)
 
 
-def _difference(changes: tuple[dict[str, list[int]], dict[str, list[int]]], file: int, old: set[str], new: set[str]) -> None:
+def _difference(
+    changes: tuple[dict[str, list[int]], dict[str, list[int]]], file: int, old: set[str], new: set[str]
+) -> None:
     added, removed = changes
     for name in new - old:
         added.setdefault(name, []).append(file)

@@ -43,7 +43,8 @@ class Draft:
 
 
 class Builder:
-    """The facts of one file in the making. ``class_names_nest``: a class's names are seen bare in its methods (Java, C++)."""
+    """The facts of one file in the making. ``class_names_nest``: a class's names are seen bare in its methods (Java,
+    C++)."""
 
     def __init__(self, language: str, source: bytes, *, class_names_nest: bool = False) -> None:
         self.language = language
@@ -309,13 +310,30 @@ class Builder:
             [
                 Scope(int(kind), parent, owner, bases, *span)
                 for kind, parent, owner, bases, span in zip(
-                    self.scope_kinds, self.scope_parents, self.scope_owners, self.scope_bases, self.scope_ranges, strict=True
+                    self.scope_kinds,
+                    self.scope_parents,
+                    self.scope_owners,
+                    self.scope_bases,
+                    self.scope_ranges,
+                    strict=True,
                 )
             ],
             [
                 Sym(
-                    d.name, d.scope, int(d.kind), int(d.flags), d.occurrence, d.start, d.end, d.head_end, d.doc_start,
-                    d.doc_end, tuple(d.bodies), d.annotation, tuple(d.values), tuple(d.parameters),
+                    d.name,
+                    d.scope,
+                    int(d.kind),
+                    int(d.flags),
+                    d.occurrence,
+                    d.start,
+                    d.end,
+                    d.head_end,
+                    d.doc_start,
+                    d.doc_end,
+                    tuple(d.bodies),
+                    d.annotation,
+                    tuple(d.values),
+                    tuple(d.parameters),
                 )
                 for d in drafts
             ],  # fmt: skip

@@ -9,7 +9,18 @@ from dsassist.index.languages import FileSet, Found, language_of
 from dsassist.index.memo import Memo
 from dsassist.index.model import TYPE_KINDS, Kind, Op, SymbolFlag
 from dsassist.index.module import Module
-from dsassist.index.types import CONTAINERS, MAPPINGS, TRANSPARENT, Type, Types, bounded, builtin_method, element, join, replace
+from dsassist.index.types import (
+    CONTAINERS,
+    MAPPINGS,
+    TRANSPARENT,
+    Type,
+    Types,
+    bounded,
+    builtin_method,
+    element,
+    join,
+    replace,
+)
 
 __all__ = ["Entity", "Evaluator", "Member"]
 
@@ -25,7 +36,8 @@ _PLAIN = frozenset({"int", "str", "float", "bool", "bytes", "bytearray", "comple
 
 
 class Evaluator:
-    """Answers about types. ``load`` gives a file's module or None; ``files`` is the workspace. Answers are kept in ``memo``."""
+    """Answers about types. ``load`` gives a file's module or None; ``files`` is the workspace. Answers are kept in
+    ``memo``."""
 
     def __init__(self, files: FileSet, load: Callable[[str], Module | None]) -> None:
         self.files = files
@@ -136,7 +148,11 @@ class Evaluator:
         if module is None:
             return ()
         sym = module.symbols[symbol]
-        imports = [module.facts.expressions[value][1] for value in sym.values if module.facts.expressions[value][0] == Op.IMPORT]
+        imports = [
+            module.facts.expressions[value][1]
+            for value in sym.values
+            if module.facts.expressions[value][0] == Op.IMPORT
+        ]
         if not imports:
             return (("s", path, symbol),)
         result: tuple[Entity, ...] = self.memo.ask(("F", path, symbol), self._follow, path, symbol, tuple(imports), sym)
@@ -405,7 +421,9 @@ class Evaluator:
 
     def class_member(self, path: str, symbol: int, name: str, skip_first: bool = False) -> tuple[Member, ...]:
         """The first member of that name along the method resolution order, with the class it was found in."""
-        result: tuple[Member, ...] = self.memo.ask(("k", path, symbol, name, skip_first), self._class_member, path, symbol, name, skip_first)
+        result: tuple[Member, ...] = self.memo.ask(
+            ("k", path, symbol, name, skip_first), self._class_member, path, symbol, name, skip_first
+        )
         return result
 
     def _class_member(self, path: str, symbol: int, name: str, skip_first: bool) -> tuple[Member, ...]:
@@ -592,17 +610,24 @@ class Evaluator:
         self._gather(receiver[1], receiver[2], arguments, known, 0)
         return known
 
-    def _gather(self, path: str, symbol: int, arguments: tuple[Types, ...], known: dict[str, Types], level: int) -> None:
+    def _gather(
+        self, path: str, symbol: int, arguments: tuple[Types, ...], known: dict[str, Types], level: int
+    ) -> None:
         module = self.module(path)
         if module is None or level > 6:
             return
         names: list[str] = []
         bases = self.base_types(module, symbol)
         for body in module.symbols[symbol].bodies:
-            names += [name for name, at in module.members(body).items() if module.symbols[at].kind == Kind.TYPE_PARAMETER]
+            names += [
+                name for name, at in module.members(body).items() if module.symbols[at].kind == Kind.TYPE_PARAMETER
+            ]
         for explicit in (True, False):
             for base in bases:
-                if base[0] in ("c", "x") and (base[1].rpartition(".")[2] in ("Generic", "Protocol") if base[0] == "x" else False) == explicit:
+                if (
+                    base[0] in ("c", "x")
+                    and (base[1].rpartition(".")[2] in ("Generic", "Protocol") if base[0] == "x" else False) == explicit
+                ):
                     for types in base[3] if base[0] == "c" else base[2]:
                         names += [item[1] for item in types if item[0] == "v" and item[1] not in names]
         for name, types in zip(names, arguments, strict=False):
@@ -610,7 +635,8 @@ class Evaluator:
         for base in bases:
             if base[0] == "c":
                 inner = tuple(
-                    join(known.get(item[1], (item,)) if item[0] == "v" else (item,) for item in types) for types in base[3]
+                    join(known.get(item[1], (item,)) if item[0] == "v" else (item,) for item in types)
+                    for types in base[3]
                 )
                 self._gather(base[1], base[2], inner, known, level + 1)
 
@@ -670,13 +696,17 @@ class Evaluator:
             if inner is not None:
                 out.append(inner)
             elif item[0] in ("i", "S"):
-                for path, symbol in self.class_member(item[1], item[2], "__iter__") or self.class_member(item[1], item[2], "__aiter__"):
+                for path, symbol in self.class_member(item[1], item[2], "__iter__") or self.class_member(
+                    item[1], item[2], "__aiter__"
+                ):
                     result = self.result(path, symbol, item, -1, caller)
                     if level < 3:
                         more = [kind for kind in result if kind[:3] != item[:3]]
                         out.append(self.iterated(tuple(more), caller, level + 1))
                     if any(kind[:3] == item[:3] for kind in result):
-                        for where, method in self.class_member(item[1], item[2], "__next__") or self.class_member(item[1], item[2], "__anext__"):
+                        for where, method in self.class_member(item[1], item[2], "__next__") or self.class_member(
+                            item[1], item[2], "__anext__"
+                        ):
                             out.append(self.result(where, method, item, -1, caller))
             elif item[0] == "c" and self.is_enum(item[1], item[2]):
                 out.append((("i", *item[1:]),))
@@ -689,7 +719,9 @@ class Evaluator:
             if item[0] == "b" and item[1].rpartition(".")[2] in CONTAINERS:
                 out.append(element(item) or ())
             elif item[0] in ("i", "S"):
-                for path, symbol in self.class_member(item[1], item[2], "__enter__") or self.class_member(item[1], item[2], "__aenter__"):
+                for path, symbol in self.class_member(item[1], item[2], "__enter__") or self.class_member(
+                    item[1], item[2], "__aenter__"
+                ):
                     out.append(self.result(path, symbol, item, -1, caller))
         return join(out)
 

@@ -1,7 +1,8 @@
 """What one file says, independent of every other file, and its packed form.
 
 A packed file is two blobs: its occurrences (small columns, read by every query) and its meaning (scopes, symbols,
-expressions, imports; read when something is resolved). Both are ``marshal`` under ``zlib``, whose checksum is what tells
+expressions, imports; read when something is resolved). Both are ``marshal`` under ``zlib``, whose checksum is what
+tells
 a damaged blob from a good one. Nothing in them depends on the file's path or on any other file.
 """
 
@@ -19,7 +20,20 @@ from typing import Any, NamedTuple
 from dsassist.errors import IndexingError
 from dsassist.index.model import Encoding, Kind, Mode
 
-__all__ = ["SCHEMA", "Facts", "Import", "Occurrences", "Scope", "Sym", "narrow", "pack", "pack_meaning", "unpack", "unpack_meaning", "widen"]
+__all__ = [
+    "SCHEMA",
+    "Facts",
+    "Import",
+    "Occurrences",
+    "Scope",
+    "Sym",
+    "narrow",
+    "pack",
+    "pack_meaning",
+    "unpack",
+    "unpack_meaning",
+    "widen",
+]
 
 SCHEMA = 3
 """Raised whenever the packed form or the meaning of a fact changes; an index with another number is built anew."""
@@ -91,7 +105,8 @@ class Occurrences:
     role: bytes
     ref: Sequence[int]
     wide: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
-    """For lines with non-ASCII text: (bytes up to and with a character, surplus over UTF-16 units, over code points)."""
+    """For lines with non-ASCII text: (bytes up to and with a character, surplus over UTF-16 units, over code
+    points)."""
 
     def pack(self) -> bytes:
         """As a blob."""
@@ -143,7 +158,8 @@ class Facts:
     stars: tuple[int, ...] = ()
     """Entries of the import table whose every name is visible here."""
     exports: dict[str, tuple[int, int]] | None = None
-    """Names seen from outside, each with a symbol or -1 and an import entry or -1. None: every name of the module scope."""
+    """Names seen from outside, each with a symbol or -1 and an import entry or -1. None: every name of the module
+    scope."""
     errors: int = 0
     """Syntax errors met."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -161,7 +177,9 @@ class Facts:
         outer = {
             index
             for index, symbol in enumerate(symbols)
-            if symbol.kind in (Kind.IMPORT, Kind.PARAMETER) or scopes[symbol.scope].kind <= 1 or self._is_container(symbol.scope)
+            if symbol.kind in (Kind.IMPORT, Kind.PARAMETER)
+            or scopes[symbol.scope].kind <= 1
+            or self._is_container(symbol.scope)
         }
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             if role & 7 or ref < 0 or ref in outer:

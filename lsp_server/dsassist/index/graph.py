@@ -73,7 +73,9 @@ def _cut(edges: Mapping[tuple[str, str], int], most: int) -> Graph:
         weight[source] = weight.get(source, 0) + count
         weight[sink] = weight.get(sink, 0) + count
     kept = set(sorted(weight, key=lambda name: (-weight[name], name))[:most])
-    rows = tuple((source, sink, count) for (source, sink), count in sorted(edges.items()) if source in kept and sink in kept)
+    rows = tuple(
+        (source, sink, count) for (source, sink), count in sorted(edges.items()) if source in kept and sink in kept
+    )
     return Graph(tuple(sorted(kept)), rows, len(weight) - len(kept))
 
 
@@ -109,11 +111,15 @@ def to_svg(graph: Graph) -> str:
     for number in sorted(rows):
         left[number] = at
         at += widths[number] + 70
-    place = {name: (left[number], 20 + 40 * index) for number, names in rows.items() for index, name in enumerate(names)}
+    place = {
+        name: (left[number], 20 + 40 * index) for number, names in rows.items() for index, name in enumerate(names)
+    }
     height = 40 + 40 * max((len(names) for names in rows.values()), default=1)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{max(at - 50, 100)}" height="{height}" font-family="sans-serif" font-size="12">',
-        '<defs><marker id="a" markerWidth="8" markerHeight="8" refX="7" refY="3" orient="auto"><path d="M0,0 L7,3 L0,6 z" fill="#777"/></marker></defs>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{max(at - 50, 100)}" height="{height}" '
+        'font-family="sans-serif" font-size="12">',
+        '<defs><marker id="a" markerWidth="8" markerHeight="8" refX="7" refY="3" orient="auto">'
+        '<path d="M0,0 L7,3 L0,6 z" fill="#777"/></marker></defs>',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for source, sink, count in graph.edges:
@@ -122,10 +128,13 @@ def to_svg(graph: Graph) -> str:
         middle = (x1 + x2) / 2
         wide = min(1 + count / 10, 4)
         out.append(
-            f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}" fill="none" stroke="#999" stroke-width="{wide:.1f}" marker-end="url(#a)"/>'
+            f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}" fill="none" stroke="#999" '
+            f'stroke-width="{wide:.1f}" marker-end="url(#a)"/>'
         )
     for name, (x, y) in place.items():
-        out.append(f'<rect x="{x}" y="{y}" width="{widths[column[name]]}" height="26" rx="4" fill="#eef3fb" stroke="#5b7db1"/>')
+        out.append(
+            f'<rect x="{x}" y="{y}" width="{widths[column[name]]}" height="26" rx="4" fill="#eef3fb" stroke="#5b7db1"/>'
+        )
         out.append(f'<text x="{x + 12}" y="{y + 17}">{escape(name)}</text>')
     return "\n".join([*out, "</svg>"]) + "\n"
 

@@ -14,7 +14,8 @@ __all__ = ["interface"]
 
 
 def interface(facts: Facts) -> bytes:
-    """A digest of the symbols of modules and classes, the parameters of functions, and all that their types depend on."""
+    """A digest of the symbols of modules and classes, the parameters of functions, and all that their types depend
+    on."""
     module = Module("", facts)
     scopes = facts.scopes
     memo: dict[int, str] = {}
@@ -43,7 +44,9 @@ def _exports(module: Module) -> Any:
     exports = module.facts.exports
     if exports is None:
         return None
-    return sorted((name, module.qualified(symbol) if symbol >= 0 else "", entry) for name, (symbol, entry) in exports.items())
+    return sorted(
+        (name, module.qualified(symbol) if symbol >= 0 else "", entry) for name, (symbol, entry) in exports.items()
+    )
 
 
 def _render(module: Module, expr: int, memo: dict[int, str], active: tuple[int, ...]) -> str:

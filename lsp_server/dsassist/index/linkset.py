@@ -13,7 +13,8 @@ from dsassist.index.resolve import EXTERNAL, UNKNOWN, Answer, Target
 __all__ = ["OWN", "LinkSet"]
 
 OWN, _UNKNOWN, _EXTERNAL, _FIRST = 0, 1, 2, 3
-"""Values of the column: the symbol of the file itself, nothing known, outside the workspace, then numbers of answers."""
+"""Values of the column: the symbol of the file itself, nothing known, outside the workspace, then numbers of
+answers."""
 
 
 @dataclass(slots=True)
@@ -39,7 +40,11 @@ class LinkSet:
         """As a blob. Equal links have equal bytes."""
         paths: dict[str, int] = {}
         rows = [
-            (int(answer.level), answer.known, [(paths.setdefault(path, len(paths)), name) for path, name in answer.targets])
+            (
+                int(answer.level),
+                answer.known,
+                [(paths.setdefault(path, len(paths)), name) for path, name in answer.targets],
+            )
             for answer in self.answers[_FIRST:]
         ]
         return pack(("\n".join(paths), rows, narrow(self.column)))

@@ -1,6 +1,7 @@
 """Memoised evaluation that stays right on cycles, and that knows which files an answer was read from.
 
-Types of code refer to each other in circles (``x = x.next``). A question that meets itself is answered with what is known
+Types of code refer to each other in circles (``x = x.next``). A question that meets itself is answered with what is
+known
 so far, and the question at the head of the circle is asked again until its answer no longer changes. Answers that were
 given inside an unfinished circle are not kept. So what is kept never depends on the order of questions, which is what
 makes an index that was updated step by step equal to one that was built at once.
@@ -31,7 +32,8 @@ class _Frame:
 
 
 class Memo:
-    """Answers by question. ``limit`` bounds how many are kept; past it all are dropped, which costs time and nothing else."""
+    """Answers by question. ``limit`` bounds how many are kept; past it all are dropped, which costs time and nothing
+    else."""
 
     def __init__(self, limit: int = 150_000) -> None:
         self._limit = limit
@@ -76,7 +78,8 @@ class Memo:
             self._stack.pop()
 
     def ask(self, key: Hashable, compute: Callable[..., Any], *arguments: Any) -> Any:
-        """``compute(*arguments)``, or what it was the last time. Its result must be a hashable that starts as ``()``."""
+        """``compute(*arguments)``, or what it was the last time. Its result must be a hashable that starts as
+        ``()``."""
         stack = self._stack
         kept = self._kept.get(key)
         if kept is not None:

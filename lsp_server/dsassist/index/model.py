@@ -131,7 +131,8 @@ MODE_MASK = 7
 
 
 class Op(IntEnum):
-    """Operators of the small expression language in which receivers, annotations and values are kept: ``(op, a, b)``."""
+    """Operators of the small expression language in which receivers, annotations and values are kept: ``(op, a,
+    b)``."""
 
     NAME = 0
     """symbol a of this file"""
@@ -202,7 +203,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
-    """A name's place. Lines and columns count from 0; columns in the unit the query asked for. ``path`` is relative, with ``/``."""
+    """A name's place. Lines and columns count from 0; columns in the unit the query asked for. ``path`` is relative,
+    with ``/``."""
 
     path: str
     line: int

@@ -38,7 +38,8 @@ class Module:
         return self.names[self.symbols[symbol].name]
 
     def scope_path(self, scope: int) -> str:
-        """A stable name for a scope: ``Class.method``, ``f#1`` for a second definition of ``f``, ``f.<0>`` for a nameless one."""
+        """A stable name for a scope: ``Class.method``, ``f#1`` for a second definition of ``f``, ``f.<0>`` for a
+        nameless one."""
         if scope <= 0:
             return ""
         found = self._paths.get(scope)

@@ -8,6 +8,7 @@ worker that dies takes only its batch with it, which is then done in the calling
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import marshal
 import os
 import subprocess
@@ -22,6 +23,7 @@ from dsassist.index.work import Extracted, Linker, extract
 
 __all__ = ["Pool", "default_workers"]
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Extracted))
 _RECURSION = 20_000
 """Syntax trees are walked by recursion; long chains of operators are deep."""
 
@@ -60,10 +62,7 @@ class _Handler:
             out = []
             for path in message[2]:
                 item = extract(Path(message[1]), path)
-                out.append(
-                    None if item is None else (item.path, item.mtime, item.size, item.hash, item.lines, item.occurrences,
-                                               item.meaning, item.names, item.definitions)
-                )  # fmt: skip
+                out.append(None if item is None else tuple(getattr(item, name) for name in _FIELDS))
             return out
         if message[0] == "open":
             self.linker = Linker(Path(message[1]), Path(message[2]), message[3], message[4])
@@ -108,7 +107,9 @@ class Pool:
                 total += int(text.split("VmHWM:")[1].split()[0]) * 1024
         return total
 
-    def extract(self, root: Path, batches: Sequence[Sequence[str]], stop: Callable[[], bool]) -> Iterator[list[Extracted | None]]:
+    def extract(
+        self, root: Path, batches: Sequence[Sequence[str]], stop: Callable[[], bool]
+    ) -> Iterator[list[Extracted | None]]:
         """The facts of files, batch by batch in any order."""
         for _, result in self._run([("extract", str(root), list(batch)) for batch in batches], (), stop):
             yield [None if item is None else Extracted(*item) for item in result]
@@ -127,7 +128,9 @@ class Pool:
         for number, result in self._run([("link", list(batch)) for batch in batches], first, stop):
             yield [(path, *item) for path, item in zip(batches[number], result, strict=True) if item is not None]
 
-    def _run(self, messages: Sequence[tuple[Any, ...]], first: tuple[Any, ...], stop: Callable[[], bool]) -> Iterator[tuple[int, Any]]:
+    def _run(
+        self, messages: Sequence[tuple[Any, ...]], first: tuple[Any, ...], stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Any]]:
         todo: SimpleQueue[int] = SimpleQueue()
         for number in range(len(messages)):
             todo.put(number)

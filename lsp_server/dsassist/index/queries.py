@@ -8,7 +8,19 @@ from itertools import accumulate
 
 from dsassist.errors import PositionError, WorkspaceError
 from dsassist.index.facts import Facts, Sym
-from dsassist.index.model import CALLABLE_KINDS, TYPE_KINDS, Call, Kind, Level, Location, Mode, Reference, References, Role, SymbolInfo
+from dsassist.index.model import (
+    CALLABLE_KINDS,
+    TYPE_KINDS,
+    Call,
+    Kind,
+    Level,
+    Location,
+    Mode,
+    Reference,
+    References,
+    Role,
+    SymbolInfo,
+)
 from dsassist.index.module import Module
 from dsassist.index.resolve import Target
 from dsassist.index.state import State, View
@@ -31,7 +43,9 @@ class Queries(State):
     def _known(self, path: str) -> View:
         view = self._view(path)
         if view is None:
-            raise WorkspaceError(f"{path} is not in the index.", remedy="It may be ignored, too large, or of another language.")
+            raise WorkspaceError(
+                f"{path} is not in the index.", remedy="It may be ignored, too large, or of another language."
+            )
         return view
 
     def _at(self, path: str, line: int, column: int) -> tuple[View, int]:
@@ -56,7 +70,11 @@ class Queries(State):
         first, last = bisect_right(starts, start) - 1, bisect_right(starts, end) - 1
         units = module.facts.occurrences.units
         return Location(
-            module.path, first, units(first, start - starts[first], self.encoding), last, units(last, end - starts[last], self.encoding)
+            module.path,
+            first,
+            units(first, start - starts[first], self.encoding),
+            last,
+            units(last, end - starts[last], self.encoding),
         )
 
     # Symbols
@@ -72,7 +90,14 @@ class Queries(State):
             return None
         if not name:
             where = Location(path, 0, 0, 0, 0)
-            return SymbolInfo(_module_name(path), "", Kind.MODULE, where, where, documentation=self._module_doc(module) if texts else "")
+            return SymbolInfo(
+                _module_name(path),
+                "",
+                Kind.MODULE,
+                where,
+                where,
+                documentation=self._module_doc(module) if texts else "",
+            )
         symbol = module.by_qualified(name)
         return self._symbol_info(module, symbol, texts=texts) if symbol >= 0 else None
 
@@ -88,11 +113,19 @@ class Queries(State):
         signature = documentation = ""
         if texts and sym.end:
             source = self._text(module.path)
-            signature = _flat(source[sym.start if sym.kind in CALLABLE_KINDS | TYPE_KINDS else sym.start : min(sym.head_end, sym.start + 2000)])
+            signature = _flat(source[sym.start : min(sym.head_end, sym.start + 2000)])
             documentation = _clean(source[sym.doc_start : sym.doc_end])
         container = module.scope_path(sym.scope).partition("#")[0]
         return SymbolInfo(
-            module.name(symbol), module.qualified(symbol), Kind(sym.kind), location, extent, container, signature, documentation, sym.flags
+            module.name(symbol),
+            module.qualified(symbol),
+            Kind(sym.kind),
+            location,
+            extent,
+            container,
+            signature,
+            documentation,
+            sym.flags,
         )
 
     def _module_doc(self, module: Module) -> str:
@@ -140,7 +173,7 @@ class Queries(State):
     def declarations(self, path: str, line: int, column: int) -> tuple[Location, ...]:
         """Every place where what is at the position is bound or declared, imports of this file included."""
         with self._reading():
-            targets, _, name = self._targets_at(path, line, column)
+            targets, _, _ = self._targets_at(path, line, column)
             places: list[Location] = []
             for target in targets:
                 places.extend(self._bindings(target))
@@ -246,7 +279,12 @@ class Queries(State):
         return module.facts.scopes[sym.scope].kind > 1 and sym.kind != Kind.PARAMETER
 
     def _collect(
-        self, targets: tuple[Target, ...], name: str, path: str, found: list[Reference], possible: list[Reference] | None
+        self,
+        targets: tuple[Target, ...],
+        name: str,
+        path: str,
+        found: list[Reference],
+        possible: list[Reference] | None,
     ) -> None:
         """Add the occurrences of one file."""
         view = self._view(path)
@@ -266,22 +304,38 @@ class Queries(State):
                 value = column[index]
                 if value == 0:
                     if ref[index] in own:
-                        found.append(Reference(self._location(path, occurrences, index), _LOCAL_LEVEL, occurrences.role[index]))
+                        found.append(
+                            Reference(self._location(path, occurrences, index), _LOCAL_LEVEL, occurrences.role[index])
+                        )
                 elif value in numbers:
-                    found.append(Reference(self._location(path, occurrences, index), Level(answers[value].level), occurrences.role[index]))
+                    found.append(
+                        Reference(
+                            self._location(path, occurrences, index),
+                            Level(answers[value].level),
+                            occurrences.role[index],
+                        )
+                    )
                 elif value == 1 and possible is not None and _may_be(occurrences.role[index]):
-                    possible.append(Reference(self._location(path, occurrences, index), Level.POSSIBLE, occurrences.role[index]))
+                    possible.append(
+                        Reference(self._location(path, occurrences, index), Level.POSSIBLE, occurrences.role[index])
+                    )
             return
         wanted = set(targets)
         for index in positions:
             answer = self._answer(path, view, index)
             if answer is None:
                 if occurrences.ref[index] in own:
-                    found.append(Reference(self._location(path, occurrences, index), _LOCAL_LEVEL, occurrences.role[index]))
+                    found.append(
+                        Reference(self._location(path, occurrences, index), _LOCAL_LEVEL, occurrences.role[index])
+                    )
             elif not wanted.isdisjoint(answer.targets):
-                found.append(Reference(self._location(path, occurrences, index), Level(answer.level), occurrences.role[index]))
+                found.append(
+                    Reference(self._location(path, occurrences, index), Level(answer.level), occurrences.role[index])
+                )
             elif possible is not None and not answer.known and _may_be(occurrences.role[index]):
-                possible.append(Reference(self._location(path, occurrences, index), Level.POSSIBLE, occurrences.role[index]))
+                possible.append(
+                    Reference(self._location(path, occurrences, index), Level.POSSIBLE, occurrences.role[index])
+                )
 
     def _symbol_number(self, target: Target) -> int:
         module = self._module(target[0])
@@ -333,7 +387,11 @@ class Queries(State):
                 module = self._module(path)
                 for index, sym in enumerate(module.symbols if module is not None else ()):
                     assert module is not None
-                    if module.name(index) != last or sym.kind in (Kind.IMPORT, Kind.PARAMETER) or module.facts.scopes[sym.scope].kind == 2:
+                    if (
+                        module.name(index) != last
+                        or sym.kind in (Kind.IMPORT, Kind.PARAMETER)
+                        or module.facts.scopes[sym.scope].kind == 2
+                    ):
                         continue
                     qualified = module.qualified(index)
                     dotted = f"{_dotted(path)}.{qualified}"
@@ -398,7 +456,11 @@ class Queries(State):
         for scope in module.facts.scopes:
             if scope.owner >= 0 and scope.start <= at < scope.end and scope.end - scope.start < size:
                 owner = module.symbols[scope.owner]
-                name_at = starts[occurrences.line[owner.occurrence]] + occurrences.column[owner.occurrence] if owner.occurrence >= 0 else -1
+                name_at = (
+                    starts[occurrences.line[owner.occurrence]] + occurrences.column[owner.occurrence]
+                    if owner.occurrence >= 0
+                    else -1
+                )
                 if name_at != at:
                     best, size = scope.owner, scope.end - scope.start
         return (place.path, module.qualified(best)) if best >= 0 else (place.path, "")
@@ -469,7 +531,11 @@ class Queries(State):
         """Is the member named at a position known not to exist on its receiver, whose every member is known?"""
         with self._reading():
             view, index = self._at(path, line, column)
-            if index < 0 or view.occurrences.role[index] & 7 != Mode.ATTRIBUTE or view.occurrences.role[index] & Role.DEFINITION:
+            if (
+                index < 0
+                or view.occurrences.role[index] & 7 != Mode.ATTRIBUTE
+                or view.occurrences.role[index] & Role.DEFINITION
+            ):
                 return False
             module = self._module(path)
             assert module is not None
@@ -485,7 +551,9 @@ class Queries(State):
                 elif item[0] in ("i", "c", "S", "Z"):
                     if self._resolver.lookup(item, name, path) or not self._resolver.surely_not(item):
                         return False
-                    if self._resolver.class_member(item[1], item[2], "__getattr__") or self._resolver.class_member(item[1], item[2], "__getattribute__"):
+                    if self._resolver.class_member(item[1], item[2], "__getattr__") or self._resolver.class_member(
+                        item[1], item[2], "__getattribute__"
+                    ):
                         return False
                 else:
                     return False
@@ -571,7 +639,10 @@ def _clean(text: bytes) -> str:
             raw = raw[start + len(quote) : -len(quote)]
             break
     else:
-        raw = "\n".join(line.strip().lstrip("/*!").rstrip("*/").strip() if line.strip()[:1] in "/*" else line for line in raw.splitlines())
+        raw = "\n".join(
+            line.strip().lstrip("/*!").rstrip("*/").strip() if line.strip()[:1] in "/*" else line
+            for line in raw.splitlines()
+        )
     lines = raw.strip("\n").splitlines()
     indents = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
     cut = min(indents, default=0)
@@ -580,5 +651,3 @@ def _clean(text: bytes) -> str:
 
 def _by_place(reference: Reference) -> Location:
     return reference.location
-
-

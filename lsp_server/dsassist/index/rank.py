@@ -1,4 +1,5 @@
-"""What the model should read from other files: the definitions that matter most where the cursor is, and how they are used.
+"""What the model should read from other files: the definitions that matter most where the cursor is, and how they are
+used.
 
 The graph has symbols as nodes and resolved occurrences as edges: a symbol points to what its definition mentions. From
 the occurrences near the cursor, personalised PageRank by forward push (Andersen, Chung and Lang, 2006) spreads weight
@@ -55,7 +56,8 @@ class Rank(Queries):
             self._name_list.add(names)
 
     def symbols(self, query: str, limit: int = 60) -> tuple[tuple[Target, SymbolInfo], ...]:
-        """Symbols of the workspace by fuzzy name, best first. A dotted query names containers too (``Class.method``)."""
+        """Symbols of the workspace by fuzzy name, best first. A dotted query names containers too
+        (``Class.method``)."""
         container, _, last = query.replace("::", ".").rpartition(".")
         with self._reading():
             if self._name_list is None:
@@ -67,7 +69,13 @@ class Rank(Queries):
                 for target, info in self._defined(name):
                     if container and container.lower() not in f"{target[0]}.{info.container}".lower().replace("/", "."):
                         continue
-                    found.append((score + (0.01 if info.kind in TYPE_KINDS else 0.0) - (0.02 if "test" in target[0] else 0.0), target, info))
+                    found.append(
+                        (
+                            score + (0.01 if info.kind in TYPE_KINDS else 0.0) - (0.02 if "test" in target[0] else 0.0),
+                            target,
+                            info,
+                        )
+                    )
                 if len(found) >= limit:
                     break
             found.sort(key=lambda item: (-item[0], len(item[2].name), item[1]))
@@ -83,7 +91,11 @@ class Rank(Queries):
                 continue
             number = module.names.index(name)
             for index, sym in enumerate(module.symbols):
-                if sym.name == number and sym.kind not in (Kind.IMPORT, Kind.PARAMETER) and module.facts.scopes[sym.scope].kind <= 1:
+                if (
+                    sym.name == number
+                    and sym.kind not in (Kind.IMPORT, Kind.PARAMETER)
+                    and module.facts.scopes[sym.scope].kind <= 1
+                ):
                     out.append(((path, module.qualified(index)), self._symbol_info(module, index, texts=False)))
         return out
 
@@ -108,11 +120,20 @@ class Rank(Queries):
             left = budget_bytes
             seen: set[Target] = set()
             for target, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
-                if target[0] == path or not target[0] or not target[1] or target in seen or left < 60 or len(pieces) >= 24:
+                if (
+                    target[0] == path
+                    or not target[0]
+                    or not target[1]
+                    or target in seen
+                    or left < 60
+                    or len(pieces) >= 24
+                ):
                     continue
                 # A member stands for itself; its class follows with its own weight.
                 piece = self._piece(target, weight)
-                if piece is None or any(piece.path == other.path and _overlap(piece.lines, other.lines) for other in pieces):
+                if piece is None or any(
+                    piece.path == other.path and _overlap(piece.lines, other.lines) for other in pieces
+                ):
                     continue
                 size = len(piece.text.encode("utf-8", "replace"))
                 if size <= left:
@@ -139,7 +160,10 @@ class Rank(Queries):
                 if target[0] and target[1] and target[0] != path:
                     found[target] = found.get(target, 0.0) * 0.5 + weight if target in found else weight
         total = sum(found.values()) or 1.0
-        return {target: weight / total for target, weight in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:64]}
+        return {
+            target: weight / total
+            for target, weight in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:64]
+        }
 
     def _spread(self, seeds: dict[Target, float]) -> dict[Target, float]:
         """Personalised PageRank from the seeds, by forward push."""
@@ -231,7 +255,11 @@ class Rank(Queries):
                 item = module.symbols[member]
                 if not item.end or item.kind == Kind.IMPORT or size > 1200:
                     continue
-                head = source[starts[_line(starts, item.start)] : _end_of_line(source, max(item.head_end if item.kind in CALLABLE_KINDS else item.start, item.start))]
+                head = source[
+                    starts[_line(starts, item.start)] : _end_of_line(
+                        source, max(item.head_end if item.kind in CALLABLE_KINDS else item.start, item.start)
+                    )
+                ]
                 lines.append(head[:300])
                 size += len(lines[-1])
         return b"\n".join(lines)

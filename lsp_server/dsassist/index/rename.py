@@ -14,18 +14,26 @@ from dsassist.index.resolve import Target
 __all__ = ["Rename", "RenamePlan"]
 
 _WORDS = {
-    "typescript": """break case catch class const continue debugger default delete do else enum export extends false finally for
-        function if import in instanceof new null return super switch this throw true try typeof var void while with yield let
+    "typescript": """break case catch class const continue debugger default delete do else enum export extends false
+    finally for
+        function if import in instanceof new null return super switch this throw true try typeof var void while with
+        yield let
         static await""",
-    "go": """break case chan const continue default defer else fallthrough for func go goto if import interface map package range
+    "go": """break case chan const continue default defer else fallthrough for func go goto if import interface map
+    package range
         return select struct switch type var""",
-    "rust": """as async await break const continue crate dyn else enum extern false fn for if impl in let loop match mod move mut
+    "rust": """as async await break const continue crate dyn else enum extern false fn for if impl in let loop match
+    mod move mut
         pub ref return self Self static struct super trait true type unsafe use where while""",
-    "java": """abstract assert boolean break byte case catch char class const continue default do double else enum extends final
-        finally float for goto if implements import instanceof int interface long native new package private protected public
+    "java": """abstract assert boolean break byte case catch char class const continue default do double else enum
+    extends final
+        finally float for goto if implements import instanceof int interface long native new package private protected
+        public
         return short static strictfp super switch synchronized this throw throws transient try void volatile while""",
-    "c": """auto break case char const continue default do double else enum extern float for goto if inline int long register
-        return short signed sizeof static struct switch typedef union unsigned void volatile while class namespace template
+    "c": """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register
+        return short signed sizeof static struct switch typedef union unsigned void volatile while class namespace
+        template
         public private protected virtual operator new delete this using typename""",
 }  # fmt: skip
 
@@ -78,9 +86,13 @@ class Rename(Rank):
             if found.possible:
                 first = found.possible[0].location
                 more = f" and {len(found.possible) - 1} more" if len(found.possible) > 1 else ""
-                return RenamePlan(refused=f"{first.path}:{first.line + 1}{more} may also mean {name}; nothing says what its receiver is.")
+                return RenamePlan(
+                    refused=f"{first.path}:{first.line + 1}{more} may also mean {name}: the receiver is unknown."
+                )
             places = sorted({item.location for item in (*found.references, *found.mentions)})
-            reason = self._collision(family, {place.path for place in places}, new_name) or self._in_strings(name, family, found.mentions)
+            reason = self._collision(family, {place.path for place in places}, new_name) or self._in_strings(
+                name, family, found.mentions
+            )
             return RenamePlan(refused=reason) if reason else RenamePlan(tuple(places))
 
     def _last_name(self, targets: tuple[Target, ...]) -> str:
@@ -108,8 +120,12 @@ class Rename(Rank):
     def _bad_name(self, path: str, name: str) -> str:
         module = self._module(path)
         assert module is not None
-        words = set(_WORDS.get(module.facts.language, "").split()) | (set(keyword.kwlist) if module.facts.language == "python" else set())
-        if not re.fullmatch(r"[^\W\d]\w*", name) and not (module.facts.language == "typescript" and re.fullmatch(r"[\w$]+", name)):
+        words = set(_WORDS.get(module.facts.language, "").split()) | (
+            set(keyword.kwlist) if module.facts.language == "python" else set()
+        )
+        if not re.fullmatch(r"[^\W\d]\w*", name) and not (
+            module.facts.language == "typescript" and re.fullmatch(r"[\w$]+", name)
+        ):
             return f"{name!r} is no name."
         return f"{name} is a word of the language." if name in words else ""
 
@@ -122,7 +138,11 @@ class Rename(Rank):
         if new_name in module.members(module.symbols[ref].scope):
             return RenamePlan(refused=f"{new_name} is already defined in {path}.")
         occurrences = view.occurrences
-        places = [self._location(path, occurrences, at) for at in view.positions(name) if not occurrences.role[at] & 7 and occurrences.ref[at] == ref]
+        places = [
+            self._location(path, occurrences, at)
+            for at in view.positions(name)
+            if not occurrences.role[at] & 7 and occurrences.ref[at] == ref
+        ]
         return RenamePlan(tuple(sorted(places)))
 
     def _family(self, targets: tuple[Target, ...]) -> tuple[set[Target], str]:
@@ -144,7 +164,10 @@ class Rename(Rank):
             name = module.name(symbol)
             members, complete = self._resolver.member_family(target[0], owner, name, self._all_subtypes)
             if not complete and not name.startswith("_"):
-                return family, f"A base class of {module.qualified(owner)} is outside the workspace and may define {name}."
+                return (
+                    family,
+                    f"A base class of {module.qualified(owner)} is outside the workspace and may define {name}.",
+                )
             family.update(self._own_target(*member) for member in members)
         return family, ""
 
@@ -163,7 +186,11 @@ class Rename(Rank):
             return ""
         members, _ = self._resolver.member_family(path, holder.owner, module.name(function), self._all_subtypes)
         others = [member for member in members if member != (path, function)]
-        return f"{module.qualified(function)} is overridden or overrides: callers may name its parameters." if others else ""
+        return (
+            f"{module.qualified(function)} is overridden or overrides: callers may name its parameters."
+            if others
+            else ""
+        )
 
     def _collision(self, family: set[Target], paths: set[str], new_name: str) -> str:
         for path, qualified in sorted(family):

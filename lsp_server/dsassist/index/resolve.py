@@ -1,6 +1,7 @@
 """From occurrences to what they denote.
 
-``Resolver.links`` answers for every occurrence of a file whose meaning lies, or may lie, elsewhere; these answers are what
+``Resolver.links`` answers for every occurrence of a file whose meaning lies, or may lie, elsewhere; these answers are
+what
 is stored. ``Resolver.one`` answers for a single occurrence, from the same rules.
 """
 
@@ -21,7 +22,8 @@ Target = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an occurrence denotes. No targets and not ``known``: nothing rules out that it is any member of that name."""
+    """What an occurrence denotes. No targets and not ``known``: nothing rules out that it is any member of that
+    name."""
 
     targets: tuple[Target, ...]
     level: int

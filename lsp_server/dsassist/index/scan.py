@@ -123,7 +123,9 @@ def _ignore_file(path: Path, folder: str) -> list[tuple[str, pathspec.GitIgnoreS
         return []
 
 
-def _ignored(path: str, ignores: Sequence[tuple[str, pathspec.GitIgnoreSpec]], spec: pathspec.GitIgnoreSpec | None) -> bool:
+def _ignored(
+    path: str, ignores: Sequence[tuple[str, pathspec.GitIgnoreSpec]], spec: pathspec.GitIgnoreSpec | None
+) -> bool:
     if spec is not None and spec.match_file(path):
         return True
     for prefix, item in reversed(ignores):
@@ -136,7 +138,9 @@ def _ignored(path: str, ignores: Sequence[tuple[str, pathspec.GitIgnoreSpec]], s
 class Files:
     """The indexed files, as languages ask for them (``FileSet``)."""
 
-    def __init__(self, root: Path, paths: Mapping[str, object] | set[str], configuration: Mapping[str, object] | set[str]) -> None:
+    def __init__(
+        self, root: Path, paths: Mapping[str, object] | set[str], configuration: Mapping[str, object] | set[str]
+    ) -> None:
         self.root = root
         self.paths = frozenset(paths)
         self.configuration = frozenset(configuration)

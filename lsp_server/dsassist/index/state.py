@@ -99,7 +99,9 @@ class State:
         try:
             self._store = Store(cache_dir / "index" / f"{self.root.name[:40] or 'root'}-{name}.sqlite", str(self.root))
         except (OSError, sqlite3.Error) as error:
-            raise IndexingError(f"The index cannot be kept in {cache_dir}: {error}.", remedy="Free some space or set DSASSIST_HOME.") from error
+            raise IndexingError(
+                f"The index cannot be kept in {cache_dir}: {error}.", remedy="Free some space or set DSASSIST_HOME."
+            ) from error
         if self._store.notice:
             self.notices.append(self._store.notice)
         self._overlays: dict[str, Overlay] = {}
@@ -168,7 +170,9 @@ class State:
                 self._modules.clear()
                 self._views.clear()
                 self._reload_rows()
-                raise IndexingError("The index was damaged and is built anew.", remedy="Ask again when it is ready.") from error
+                raise IndexingError(
+                    "The index was damaged and is built anew.", remedy="Ask again when it is ready."
+                ) from error
 
     def _view(self, path: str) -> View | None:
         """The file as queries read it."""
@@ -233,7 +237,13 @@ class State:
         line, column = occurrences.line[index], occurrences.column[index]
         name = occurrences.names[occurrences.name[index]]
         if line not in occurrences.wide:
-            return Location(path, line, column, line, column + len(name.encode("utf-8")) if not name.isascii() else column + len(name))
+            return Location(
+                path,
+                line,
+                column,
+                line,
+                column + len(name.encode("utf-8")) if not name.isascii() else column + len(name),
+            )
         end = column + len(name.encode("utf-8"))
         units = occurrences.units
         return Location(path, line, units(line, column, self.encoding), line, units(line, end, self.encoding))
@@ -257,5 +267,3 @@ def stems(path: str) -> list[str]:
     parts = path.split("/")
     parts[-1] = parts[-1].partition(".")[0]
     return [f"?{part}" for part in parts]
-
-

@@ -30,7 +30,8 @@ CREATE INDEX unlinked ON files(id) WHERE linked = 0;
 CREATE TABLE facts (id INTEGER PRIMARY KEY, occurrences BLOB NOT NULL, meaning BLOB NOT NULL);
 CREATE TABLE links (id INTEGER PRIMARY KEY, links BLOB NOT NULL, dependencies BLOB NOT NULL);
 CREATE TABLE names (name TEXT PRIMARY KEY, files BLOB NOT NULL, definitions BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE dependencies (dependency INTEGER NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (dependency, file)) WITHOUT ROWID;
+CREATE TABLE dependencies (dependency INTEGER NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (dependency, file)) WITHOUT
+ROWID;
 """
 
 
@@ -152,8 +153,9 @@ class Store:
     def put_file(self, path: str, mtime: int, size: int, digest: bytes, lines: int) -> int:
         """Insert or update a file as not linked; its id."""
         self.db.execute(
-            "INSERT INTO files (path, mtime, size, hash, lines, linked) VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT(path) DO UPDATE "
-            "SET mtime = excluded.mtime, size = excluded.size, hash = excluded.hash, lines = excluded.lines, linked = 0",
+            "INSERT INTO files (path, mtime, size, hash, lines, linked) VALUES (?, ?, ?, ?, ?, 0) "
+            "ON CONFLICT(path) DO UPDATE SET mtime = excluded.mtime, size = excluded.size, hash = excluded.hash, "
+            "lines = excluded.lines, linked = 0",
             (path, mtime, size, digest, lines),
         )
         return int(self.db.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()[0])
@@ -197,7 +199,9 @@ class Store:
         if row is not None:
             keys = array("q")
             keys.frombytes(row[0])
-            self.db.executemany("DELETE FROM dependencies WHERE dependency = ? AND file = ?", [(key, file) for key in keys])
+            self.db.executemany(
+                "DELETE FROM dependencies WHERE dependency = ? AND file = ?", [(key, file) for key in keys]
+            )
             self.db.execute("DELETE FROM links WHERE id = ?", (file,))
 
     def occurrences_and_links(self, file: int) -> tuple[bytes, bytes | None] | None:
@@ -214,7 +218,9 @@ class Store:
         found: set[int] = set()
         for name in names:
             key = dependency_key(name)
-            found.update(row[0] for row in self.db.execute("SELECT file FROM dependencies WHERE dependency = ?", (key,)))
+            found.update(
+                row[0] for row in self.db.execute("SELECT file FROM dependencies WHERE dependency = ?", (key,))
+            )
         return found
 
     def unlink(self, files: Iterable[int]) -> None:

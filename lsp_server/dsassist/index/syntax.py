@@ -15,7 +15,14 @@ __all__ = ["Fold", "Syntax"]
 
 _COMMENTS = frozenset({"comment", "line_comment", "block_comment"})
 _IMPORTS = frozenset(
-    {"import_statement", "import_from_statement", "future_import_statement", "import_declaration", "use_declaration", "preproc_include"}
+    {
+        "import_statement",
+        "import_from_statement",
+        "future_import_statement",
+        "import_declaration",
+        "use_declaration",
+        "preproc_include",
+    }
 )
 
 

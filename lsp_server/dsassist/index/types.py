@@ -21,7 +21,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["CONTAINERS", "MAPPINGS", "TRANSPARENT", "Type", "Types", "bounded", "builtin_method", "element", "join", "replace"]
+__all__ = [
+    "CONTAINERS",
+    "MAPPINGS",
+    "TRANSPARENT",
+    "Type",
+    "Types",
+    "bounded",
+    "builtin_method",
+    "element",
+    "join",
+    "replace",
+]
 
 Type = tuple[Any, ...]
 Types = tuple[Type, ...]
@@ -38,7 +49,8 @@ CONTAINERS = frozenset(
         "Collection", "AbstractSet", "MutableSet", "Deque", "deque", "Generator", "AsyncIterator", "AsyncIterable",
         "AsyncGenerator", "Reversible", "KeysView", "ValuesView", "Queue", "WeakSet", "ContextManager",
         "AsyncContextManager", "AbstractContextManager", "AbstractAsyncContextManager", "Array", "ReadonlyArray", "Vec",
-        "VecDeque", "HashSet", "BTreeSet", "ArrayList", "LinkedList", "TreeSet", "LinkedHashSet", "Stream", "vector", "span",
+        "VecDeque", "HashSet", "BTreeSet", "ArrayList", "LinkedList", "TreeSet", "LinkedHashSet", "Stream", "vector",
+        "span",
         "Option", "Optional", "Box", "Rc", "Arc", "RefCell", "Mutex", "RwLock", "Cell", "unique_ptr", "shared_ptr",
         "weak_ptr", "optional", "slice", "IteratorReturn",
     }
@@ -53,23 +65,30 @@ MAPPINGS = frozenset(
 TRANSPARENT = frozenset(
     {
         "Optional", "Union", "ClassVar", "Final", "Annotated", "Required", "NotRequired", "ReadOnly", "InitVar",
-        "Awaitable", "Promise", "Readonly", "Partial", "NonNullable", "PromiseLike", "Unpack", "TypeGuard", "TypeIs", "Mapped",
+        "Awaitable", "Promise", "Readonly", "Partial", "NonNullable", "PromiseLike", "Unpack", "TypeGuard", "TypeIs",
+        "Mapped",
     }
 )  # fmt: skip
 
 _VALUES = frozenset({"get", "pop", "setdefault", "__getitem__", "getOrDefault", "put", "at"})
 _SAME = frozenset(
     {
-        "copy", "union", "intersection", "difference", "filter", "slice", "concat", "reverse", "sort", "iter", "into_iter",
-        "iter_mut", "stream", "sorted", "clone", "as_ref", "as_mut", "borrow", "borrow_mut", "lock", "read", "write", "splice",
-        "limit", "skip", "distinct", "rev", "take", "cloned", "copied", "unwrap_or_default", "toList", "collect", "peekable",
+        "copy", "union", "intersection", "difference", "filter", "slice", "concat", "reverse", "sort", "iter",
+        "into_iter",
+        "iter_mut", "stream", "sorted", "clone", "as_ref", "as_mut", "borrow", "borrow_mut", "lock", "read", "write",
+        "splice",
+        "limit", "skip", "distinct", "rev", "take", "cloned", "copied", "unwrap_or_default", "toList", "collect",
+        "peekable",
     }
 )  # fmt: skip
 _ONE = frozenset(
     {
-        "pop", "popleft", "__getitem__", "__next__", "get", "find", "at", "shift", "findLast", "get_mut", "first", "last",
-        "unwrap", "expect", "unwrap_or", "unwrap_or_else", "next", "remove", "orElse", "orElseThrow", "getFirst", "front",
-        "back", "value", "upgrade", "ok_or", "ok_or_else", "first_mut", "last_mut", "push", "orElseGet", "iterator", "get_nowait",
+        "pop", "popleft", "__getitem__", "__next__", "get", "find", "at", "shift", "findLast", "get_mut", "first",
+        "last",
+        "unwrap", "expect", "unwrap_or", "unwrap_or_else", "next", "remove", "orElse", "orElseThrow", "getFirst",
+        "front",
+        "back", "value", "upgrade", "ok_or", "ok_or_else", "first_mut", "last_mut", "push", "orElseGet", "iterator",
+        "get_nowait",
     }
 )  # fmt: skip
 

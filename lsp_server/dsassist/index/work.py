@@ -136,7 +136,9 @@ def link(resolver: Resolver, module: Module) -> tuple[LinkSet, list[int]]:
 class Linker:
     """Links files from a database that somebody else writes."""
 
-    def __init__(self, root: Path, database: Path, paths: Iterable[tuple[int, str]], configuration: Iterable[str]) -> None:
+    def __init__(
+        self, root: Path, database: Path, paths: Iterable[tuple[int, str]], configuration: Iterable[str]
+    ) -> None:
         self.db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
         self.ids = {path: file for file, path in paths}
         self.modules = Modules(self._blobs, keep=300)
@@ -146,7 +148,9 @@ class Linker:
         file = self.ids.get(path)
         if file is None:
             return None
-        row: tuple[bytes, bytes] | None = self.db.execute("SELECT occurrences, meaning FROM facts WHERE id = ?", (file,)).fetchone()
+        row: tuple[bytes, bytes] | None = self.db.execute(
+            "SELECT occurrences, meaning FROM facts WHERE id = ?", (file,)
+        ).fetchone()
         return row
 
     def link(self, path: str) -> tuple[bytes, list[int]] | None:

@@ -187,7 +187,9 @@ class Indexes:
                 self._server.background(progress.begin(folder.root.name))
             if total:
                 part = done / total
-                progress.report(f"{folder.root.name}: {stage} {done} of {total}", part * 0.5 + (0.5 if stage == "links" else 0.0))
+                progress.report(
+                    f"{folder.root.name}: {stage} {done} of {total}", part * 0.5 + (0.5 if stage == "links" else 0.0)
+                )
 
         async with folder.updating:
             try:
@@ -264,7 +266,9 @@ class Indexes:
         endings = ",".join(sorted(ending[1:] for language in all_languages() for ending in language.extensions))
         watchers = [
             types.FileSystemWatcher(glob_pattern=f"**/*.{{{endings}}}"),
-            types.FileSystemWatcher(glob_pattern="**/{.gitignore,go.mod,tsconfig.json,jsconfig.json,package.json,Cargo.toml}"),
+            types.FileSystemWatcher(
+                glob_pattern="**/{.gitignore,go.mod,tsconfig.json,jsconfig.json,package.json,Cargo.toml}"
+            ),
         ]
         registration = types.Registration(
             id="dsassist-files",

@@ -1,7 +1,9 @@
 """What a language is to the index. A new one is a folder or file here and a line in ``languages/__init__.py``.
 
-A language does two things. ``extract`` walks one syntax tree and reports to a ``Builder``: where names are bound and used,
-and what the types of receivers depend on. ``find_import`` says which files of a workspace an import may mean. Everything
+A language does two things. ``extract`` walks one syntax tree and reports to a ``Builder``: where names are bound and
+used,
+and what the types of receivers depend on. ``find_import`` says which files of a workspace an import may mean.
+Everything
 else (storage, links, queries, editing) is shared and knows no language by name.
 """
 

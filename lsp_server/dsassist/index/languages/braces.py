@@ -107,7 +107,9 @@ class Braces:
             self.parts(arguments)
         return self.builder.on(Op.CALL, callee)
 
-    def container(self, node: Node, kind: Kind, head_end: int, bases: list[int], body: Node | None, types: Node | None = None) -> int:
+    def container(
+        self, node: Node, kind: Kind, head_end: int, bases: list[int], body: Node | None, types: Node | None = None
+    ) -> int:
         """A class or the like, whose name is in the field ``name``; members are walked by ``x``."""
         builder = self.builder
         name = self.field(node, "name")
@@ -126,7 +128,15 @@ class Braces:
         builder.close()
         return symbol
 
-    def function(self, node: Node, symbol: int, parameters: Node | None, body: Node | None, result: int = -1, types: Node | None = None) -> None:
+    def function(
+        self,
+        node: Node,
+        symbol: int,
+        parameters: Node | None,
+        body: Node | None,
+        result: int = -1,
+        types: Node | None = None,
+    ) -> None:
         """Parameters and body in a scope of their own; ``result`` is the declared type."""
         builder = self.builder
         head = body.start_byte if body is not None else node.end_byte
@@ -149,7 +159,9 @@ class Braces:
         self.function_symbol = function
         builder.close()
 
-    def variable(self, name: Node, kind: Kind, whole: Node, annotation: int = -1, value: int = -1, scope: int | None = None) -> int:
+    def variable(
+        self, name: Node, kind: Kind, whole: Node, annotation: int = -1, value: int = -1, scope: int | None = None
+    ) -> int:
         """Bind a name with a declared type, or a value, or both."""
         builder = self.builder
         symbol = builder.define(name, kind, scope)
@@ -172,11 +184,15 @@ class Braces:
         if not arguments:
             return base
         builder = self.builder
-        return builder.on(Op.SUBSCRIPT, base, arguments[0] if len(arguments) == 1 else builder.expr(Op.TUPLE, tuple(arguments)))
+        return builder.on(
+            Op.SUBSCRIPT, base, arguments[0] if len(arguments) == 1 else builder.expr(Op.TUPLE, tuple(arguments))
+        )
 
     def types_of(self, node: Node | None) -> list[int]:
         """Each type of a list."""
-        return [self.x(child) for child in node.named_children if "comment" not in child.type] if node is not None else []
+        return (
+            [self.x(child) for child in node.named_children if "comment" not in child.type] if node is not None else []
+        )
 
     def returned(self, node: Node) -> int:
         """A return statement: what the function gives, where its type is not declared."""

@@ -20,15 +20,20 @@ __all__ = ["C", "Cpp"]
 _C = tree_sitter.Language(tree_sitter_c.language())
 _CPP = tree_sitter.Language(tree_sitter_cpp.language())
 _BUILTINS = frozenset(
-    """NULL size_t ssize_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t uintptr_t intptr_t ptrdiff_t FILE
-    printf fprintf sprintf snprintf malloc calloc realloc free memcpy memset memmove memcmp strlen strcmp strncmp strcpy strncpy
-    strcat strchr strrchr strstr strdup exit abort assert stdin stdout stderr errno va_list va_start va_end va_arg std nullptr
-    bool true false string vector map set unique_ptr shared_ptr move forward make_unique make_shared override final cout cerr
+    """NULL size_t ssize_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t uintptr_t intptr_t
+    ptrdiff_t FILE
+    printf fprintf sprintf snprintf malloc calloc realloc free memcpy memset memmove memcmp strlen strcmp strncmp
+    strcpy strncpy
+    strcat strchr strrchr strstr strdup exit abort assert stdin stdout stderr errno va_list va_start va_end va_arg std
+    nullptr
+    bool true false string vector map set unique_ptr shared_ptr move forward make_unique make_shared override final
+    cout cerr
     endl wchar_t time_t offsetof defined __FILE__ __LINE__ __func__""".split()
 )
 _DECLARATORS = frozenset(
     {
-        "pointer_declarator", "reference_declarator", "array_declarator", "function_declarator", "parenthesized_declarator",
+        "pointer_declarator", "reference_declarator", "array_declarator", "function_declarator",
+        "parenthesized_declarator",
         "init_declarator", "attributed_declarator", "bitfield_clause",
     }
 )  # fmt: skip
@@ -44,7 +49,9 @@ class _Walk(Braces):
         path = self.field(node, "path")
         if path is not None:
             text = self.builder.text(path).strip(b'"<>').decode("utf-8", "replace")
-            self.builder.stars.append(self.builder.imports_entry(text, 1 if path.type == "system_lib_string" else 0, "*"))
+            self.builder.stars.append(
+                self.builder.imports_entry(text, 1 if path.type == "system_lib_string" else 0, "*")
+            )
         return -1
 
     def on_preproc_def(self, node: Node) -> int:
@@ -66,14 +73,19 @@ class _Walk(Braces):
         name = self.field(head, "declarator") if head is not None else None
         if head is None or name is None:
             return self.parts(node)
-        static = any(child.type == "storage_class_specifier" and builder.text(child) == b"static" for child in node.named_children)
+        static = any(
+            child.type == "storage_class_specifier" and builder.text(child) == b"static"
+            for child in node.named_children
+        )
         if name.type == "qualified_identifier":
             self.member_definition(node, name, head, body, kind)
             return -1
         if name.type not in ("identifier", "field_identifier", "destructor_name", "operator_name"):
             return self.parts(node)
         in_class = builder.scope_kinds[builder.scope] == ScopeKind.CLASS
-        symbol = builder.define(name, Kind.METHOD if in_class else Kind.FUNCTION, flags=SymbolFlag.PRIVATE if static else 0)
+        symbol = builder.define(
+            name, Kind.METHOD if in_class else Kind.FUNCTION, flags=SymbolFlag.PRIVATE if static else 0
+        )
         self.declared_elsewhere(symbol, name, static or in_class)
         self.function(node, symbol, self.field(head, "parameters"), body, kind)
         return -1
@@ -152,7 +164,9 @@ class _Walk(Braces):
         for child in node.named_children:
             if child.type in _DECLARATORS:
                 self.sizes(child)
-            elif child.type == "parameter_list" or (node.type == "array_declarator" and child == self.field(node, "size")):
+            elif child.type == "parameter_list" or (
+                node.type == "array_declarator" and child == self.field(node, "size")
+            ):
                 self.x(child)
 
     def on_parameter_declaration(self, node: Node) -> int:
@@ -385,7 +399,12 @@ class _Walk(Braces):
 def _function_of(node: Node | None) -> Node | None:
     """The function declarator inside pointers and references."""
     while node is not None and node.type != "function_declarator":
-        if node.type not in ("pointer_declarator", "reference_declarator", "attributed_declarator", "parenthesized_declarator"):
+        if node.type not in (
+            "pointer_declarator",
+            "reference_declarator",
+            "attributed_declarator",
+            "parenthesized_declarator",
+        ):
             return None
         node = node.child_by_field_name("declarator") or (node.named_children[-1] if node.named_children else None)
     return node
@@ -400,8 +419,17 @@ def _is_pointer(head: Node) -> bool:
 def _name_of(node: Node | None) -> Node | None:
     """The name inside a declarator."""
     while node is not None and node.type in _DECLARATORS:
-        node = node.child_by_field_name("declarator") or next((child for child in node.named_children if child.type != "type_qualifier"), None)
-    wanted = ("identifier", "field_identifier", "type_identifier", "qualified_identifier", "destructor_name", "operator_name")
+        node = node.child_by_field_name("declarator") or next(
+            (child for child in node.named_children if child.type != "type_qualifier"), None
+        )
+    wanted = (
+        "identifier",
+        "field_identifier",
+        "type_identifier",
+        "qualified_identifier",
+        "destructor_name",
+        "operator_name",
+    )
     return node if node is not None and node.type in wanted else None
 
 

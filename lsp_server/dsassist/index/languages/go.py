@@ -19,7 +19,8 @@ __all__ = ["Go"]
 
 _GRAMMAR = tree_sitter.Language(tree_sitter_go.language())
 _BUILTINS = frozenset(
-    """append cap clear close complex copy delete imag len make max min new panic print println real recover bool byte complex64
+    """append cap clear close complex copy delete imag len make max min new panic print println real recover bool byte
+    complex64
     complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8 uint16 uint32 uint64 uintptr any
     comparable true false nil iota _""".split()
 )
@@ -29,7 +30,9 @@ class _Walk(Braces):
     leaves = frozenset({"identifier", "type_identifier", "package_identifier"})
 
     def on_package_clause(self, node: Node) -> int:
-        self.builder.extra["package"] = self.builder.text(node.named_children[0]).decode("utf-8", "replace") if node.named_children else ""
+        self.builder.extra["package"] = (
+            self.builder.text(node.named_children[0]).decode("utf-8", "replace") if node.named_children else ""
+        )
         return -1
 
     def on_import_spec(self, node: Node) -> int:
@@ -78,7 +81,13 @@ class _Walk(Braces):
         if result is not None:
             if result.type == "parameter_list":
                 kinds = [self.x(child) for child in result.named_children]
-                annotation = builder.expr(Op.TUPLE, tuple(self.instance(kind) for kind in kinds)) if len(kinds) > 1 else kinds[0] if kinds else -1
+                annotation = (
+                    builder.expr(Op.TUPLE, tuple(self.instance(kind) for kind in kinds))
+                    if len(kinds) > 1
+                    else kinds[0]
+                    if kinds
+                    else -1
+                )
             else:
                 annotation = self.x(result)
             if symbol >= 0:
@@ -161,7 +170,9 @@ class _Walk(Braces):
         for name in names:
             self.variable(name, Kind.FIELD, node, kind)
         if not names:
-            builder.scope_bases[builder.scope] = (*builder.scope_bases[builder.scope], kind) if kind >= 0 else builder.scope_bases[builder.scope]
+            builder.scope_bases[builder.scope] = (
+                (*builder.scope_bases[builder.scope], kind) if kind >= 0 else builder.scope_bases[builder.scope]
+            )
         return -1
 
     def on_method_elem(self, node: Node) -> int:
@@ -194,7 +205,13 @@ class _Walk(Braces):
     def assign(self, names: list[Node], values: list[int], what: Kind, whole: Node, kind: int = -1) -> None:
         """Names to values, or all of them to the parts of one."""
         for index, name in enumerate(names):
-            value = values[index] if len(values) == len(names) else self.builder.on(Op.ITEM, values[0], index) if values else -1
+            value = (
+                values[index]
+                if len(values) == len(names)
+                else self.builder.on(Op.ITEM, values[0], index)
+                if values
+                else -1
+            )
             if name.type == "identifier" and self.builder.text(name) != b"_":
                 self.variable(name, what, whole, kind, value)
             elif name.type != "identifier":
@@ -271,7 +288,8 @@ class _Walk(Braces):
             return self.instance(kinds[0])
         if text == b"append" and arguments is not None and arguments.named_children:
             self.builder.read(function)
-            return [self.x(child) for child in arguments.named_children][0]
+            values = [self.x(child) for child in arguments.named_children]
+            return values[0]
         return self.call(self.x(function), arguments)
 
     def on_type_conversion_expression(self, node: Node) -> int:
@@ -294,7 +312,11 @@ class _Walk(Braces):
             if child.type == "keyed_element" and len(child.named_children) == 2:
                 key, value = child.named_children
                 name = key.named_children[0] if key.named_children else key
-                if name.type == "identifier" and made >= 0 and self.builder.exprs[self.builder.exprs[made][1]][0] != Op.BUILTIN:
+                if (
+                    name.type == "identifier"
+                    and made >= 0
+                    and self.builder.exprs[self.builder.exprs[made][1]][0] != Op.BUILTIN
+                ):
                     self.builder.attribute(name, made)
                     expected = self.builder.on(Op.ATTR, made, self.builder.name(self.builder.text(name)))
                 else:
@@ -366,7 +388,9 @@ def _base_type(receiver: Node) -> Node | None:
         node = stack.pop()
         if node.type == "type_identifier":
             return node
-        stack.extend(reversed([child for child in node.named_children if child.type not in ("identifier", "type_arguments")]))
+        stack.extend(
+            reversed([child for child in node.named_children if child.type not in ("identifier", "type_arguments")])
+        )
     return None
 
 

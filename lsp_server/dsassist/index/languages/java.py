@@ -19,10 +19,12 @@ __all__ = ["Java"]
 _GRAMMAR = tree_sitter.Language(tree_sitter_java.language())
 _BUILTINS = frozenset(
     """Object String Integer Long Double Float Boolean Byte Short Character Number Math System Thread Runnable Exception
-    RuntimeException Error Throwable Iterable Comparable CharSequence StringBuilder StringBuffer Class Enum Record Void Override
+    RuntimeException Error Throwable Iterable Comparable CharSequence StringBuilder StringBuffer Class Enum Record
+    Void Override
     Deprecated SuppressWarnings FunctionalInterface SafeVarargs IllegalArgumentException IllegalStateException
     NullPointerException IndexOutOfBoundsException UnsupportedOperationException ArithmeticException ClassCastException
-    InterruptedException CloneNotSupportedException AutoCloseable Cloneable Process ProcessBuilder ClassLoader""".split()
+    InterruptedException CloneNotSupportedException AutoCloseable Cloneable Process ProcessBuilder
+    ClassLoader""".split()
 )
 
 
@@ -124,7 +126,13 @@ class _Walk(Braces):
         if name is None:
             return self.parts(node)
         constructor = node.type in ("constructor_declaration", "compact_constructor_declaration")
-        flags = SymbolFlag.STATIC if any(child.type == "modifiers" and b"static" in builder.text(child).split() for child in node.named_children) else 0
+        flags = (
+            SymbolFlag.STATIC
+            if any(
+                child.type == "modifiers" and b"static" in builder.text(child).split() for child in node.named_children
+            )
+            else 0
+        )
         for child in node.named_children:
             if child.type in ("modifiers", "throws"):
                 self.x(child)
@@ -218,7 +226,9 @@ class _Walk(Braces):
 
     def on_catch_formal_parameter(self, node: Node) -> int:
         name = self.field(node, "name")
-        kinds = [self.x(item) for child in node.named_children if child.type == "catch_type" for item in child.named_children]
+        kinds = [
+            self.x(item) for child in node.named_children if child.type == "catch_type" for item in child.named_children
+        ]
         if name is not None:
             self.variable(name, Kind.PARAMETER, node, self.builder.union(kinds))
         return -1
@@ -275,7 +285,11 @@ class _Walk(Braces):
         if name is None:
             return self.parts(node)
         callee = self.member(base, name) if base is not None else self.leaf(name)
-        return self.call(callee if callee >= 0 else builder.name_expr(builder.name(b"")), arguments) if callee >= 0 else self._unknown_call(arguments)
+        return (
+            self.call(callee if callee >= 0 else builder.name_expr(builder.name(b"")), arguments)
+            if callee >= 0
+            else self._unknown_call(arguments)
+        )
 
     def _unknown_call(self, arguments: Node | None) -> int:
         rows = self.builder.occurrences
@@ -286,14 +300,22 @@ class _Walk(Braces):
 
     def on_field_access(self, node: Node) -> int:
         base, name = self.field(node, "object"), self.field(node, "field")
-        return self.member(base, name) if base is not None and name is not None and name.type == "identifier" else self.parts(node)
+        return (
+            self.member(base, name)
+            if base is not None and name is not None and name.type == "identifier"
+            else self.parts(node)
+        )
 
     def on_scoped_identifier(self, node: Node) -> int:
         base, name = self.field(node, "scope"), self.field(node, "name")
         return self.member(base, name) if base is not None and name is not None else self.parts(node)
 
     def on_scoped_type_identifier(self, node: Node) -> int:
-        parts = [child for child in node.named_children if child.type in ("type_identifier", "scoped_type_identifier", "generic_type")]
+        parts = [
+            child
+            for child in node.named_children
+            if child.type in ("type_identifier", "scoped_type_identifier", "generic_type")
+        ]
         return self.member(parts[0], parts[-1]) if len(parts) == 2 else self.parts(node)
 
     def on_method_reference(self, node: Node) -> int:

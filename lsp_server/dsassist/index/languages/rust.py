@@ -19,10 +19,14 @@ __all__ = ["Rust"]
 
 _GRAMMAR = tree_sitter.Language(tree_sitter_rust.language())
 _BUILTINS = frozenset(
-    """Some None Ok Err Option Result Vec String Box Rc Arc Iterator IntoIterator Clone Copy Debug Default Drop Eq Fn FnMut FnOnce
-    From Into Ord PartialEq PartialOrd Send Sync Sized ToString ToOwned AsRef AsMut bool char f32 f64 i8 i16 i32 i64 i128 isize
-    str u8 u16 u32 u64 u128 usize println print eprintln eprint format vec panic assert assert_eq assert_ne debug_assert todo
-    unimplemented unreachable write writeln matches dbg include_str std core alloc self super crate Hash Display TryFrom TryInto
+    """Some None Ok Err Option Result Vec String Box Rc Arc Iterator IntoIterator Clone Copy Debug Default Drop Eq Fn
+    FnMut FnOnce
+    From Into Ord PartialEq PartialOrd Send Sync Sized ToString ToOwned AsRef AsMut bool char f32 f64 i8 i16 i32 i64
+    i128 isize
+    str u8 u16 u32 u64 u128 usize println print eprintln eprint format vec panic assert assert_eq assert_ne
+    debug_assert todo
+    unimplemented unreachable write writeln matches dbg include_str std core alloc self super crate Hash Display
+    TryFrom TryInto
     Extend DoubleEndedIterator ExactSizeIterator""".split()
 )
 
@@ -116,9 +120,17 @@ class _Walk(Braces):
             if inner is not None:
                 self.pieces(inner, prefix)
             if last is not None and last.type == "identifier":
-                builder.imported(last.start_byte, builder.text(last), self.entry(_path(prefix, builder.text(node).decode("utf-8", "replace"))))
+                builder.imported(
+                    last.start_byte,
+                    builder.text(last),
+                    self.entry(_path(prefix, builder.text(node).decode("utf-8", "replace"))),
+                )
         elif node.type == "identifier":
-            builder.imported(node.start_byte, builder.text(node), self.entry(_path(prefix, builder.text(node).decode("utf-8", "replace"))))
+            builder.imported(
+                node.start_byte,
+                builder.text(node),
+                self.entry(_path(prefix, builder.text(node).decode("utf-8", "replace"))),
+            )
 
     def on_function_item(self, node: Node) -> int:
         builder = self.builder
@@ -170,14 +182,23 @@ class _Walk(Braces):
 
     def on_struct_item(self, node: Node) -> int:
         body = self.field(node, "body")
-        self.container(node, Kind.STRUCT, body.start_byte if body is not None else -1, [], body, self.field(node, "type_parameters"))
+        self.container(
+            node,
+            Kind.STRUCT,
+            body.start_byte if body is not None else -1,
+            [],
+            body,
+            self.field(node, "type_parameters"),
+        )
         return -1
 
     on_union_item = on_struct_item
 
     def on_enum_item(self, node: Node) -> int:
         body = self.field(node, "body")
-        self.container(node, Kind.ENUM, body.start_byte if body is not None else -1, [], body, self.field(node, "type_parameters"))
+        self.container(
+            node, Kind.ENUM, body.start_byte if body is not None else -1, [], body, self.field(node, "type_parameters")
+        )
         return -1
 
     def on_enum_variant(self, node: Node) -> int:
@@ -201,7 +222,14 @@ class _Walk(Braces):
     def on_trait_item(self, node: Node) -> int:
         body, bounds = self.field(node, "body"), self.field(node, "bounds")
         bases = self.types_of(bounds)
-        self.container(node, Kind.TRAIT, body.start_byte if body is not None else -1, bases, body, self.field(node, "type_parameters"))
+        self.container(
+            node,
+            Kind.TRAIT,
+            body.start_byte if body is not None else -1,
+            bases,
+            body,
+            self.field(node, "type_parameters"),
+        )
         return -1
 
     def on_impl_item(self, node: Node) -> int:
@@ -398,7 +426,11 @@ class _Walk(Braces):
 
     def on_field_expression(self, node: Node) -> int:
         base, name = self.field(node, "value"), self.field(node, "field")
-        return self.member(base, name) if base is not None and name is not None and name.type == "field_identifier" else self.parts(node)
+        return (
+            self.member(base, name)
+            if base is not None and name is not None and name.type == "field_identifier"
+            else self.parts(node)
+        )
 
     def on_scoped_identifier(self, node: Node) -> int:
         base, name = self.field(node, "path"), self.field(node, "name")
@@ -419,7 +451,10 @@ class _Walk(Braces):
         if function is None:
             return self.parts(node)
         text = self.builder.text(function)
-        if text in (b"Some", b"Ok", b"Box::new", b"Rc::new", b"Arc::new", b"RefCell::new", b"Mutex::new") and arguments is not None:
+        if (
+            text in (b"Some", b"Ok", b"Box::new", b"Rc::new", b"Arc::new", b"RefCell::new", b"Mutex::new")
+            and arguments is not None
+        ):
             self.x(function)
             values = [self.x(child) for child in arguments.named_children]
             return self.builder.expr(Op.BUILTIN, "Box", (values[0],)) if values else -1
@@ -624,5 +659,7 @@ def _walk_down(folder: str, parts: Sequence[str], files: FileSet, start: str = "
             return Found()
     if not parts and start:
         return Found(files=(start,))
-    found = next((item for item in (f"{folder}.rs", f"{folder}/mod.rs") if parts and files.has(item)), "") or _own_file(folder, files)
+    found = next((item for item in (f"{folder}.rs", f"{folder}/mod.rs") if parts and files.has(item)), "") or _own_file(
+        folder, files
+    )
     return Found(files=(found,)) if found else Found()

@@ -15,7 +15,16 @@ from dsassist.server.indexes import Folder
 
 __all__ = ["register"]
 
-_CALLABLE = (Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR, Kind.PROPERTY, Kind.CLASS, Kind.MACRO, Kind.MODULE, Kind.STRUCT)
+_CALLABLE = (
+    Kind.FUNCTION,
+    Kind.METHOD,
+    Kind.CONSTRUCTOR,
+    Kind.PROPERTY,
+    Kind.CLASS,
+    Kind.MACRO,
+    Kind.MODULE,
+    Kind.STRUCT,
+)
 _TYPES = (Kind.CLASS, Kind.INTERFACE, Kind.ENUM, Kind.STRUCT, Kind.TRAIT)
 
 
@@ -86,7 +95,9 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        place, reason = await folder.ask(folder.index.prepare_rename, path, params.position.line, params.position.character)
+        place, reason = await folder.ask(
+            folder.index.prepare_rename, path, params.position.line, params.position.character
+        )
         if place is None:
             raise JsonRpcInvalidRequest(reason)
         return to_range(place)
@@ -103,7 +114,9 @@ def register(server: Server) -> None:
             raise JsonRpcInvalidRequest(plan.refused)
         changes: dict[str, list[types.TextEdit]] = {}
         for place in plan.edits:
-            changes.setdefault((folder.root / place.path).as_uri(), []).append(types.TextEdit(to_range(place), params.new_name))
+            changes.setdefault((folder.root / place.path).as_uri(), []).append(
+                types.TextEdit(to_range(place), params.new_name)
+            )
         return types.WorkspaceEdit(changes=changes)
 
 
@@ -114,14 +127,26 @@ def _data(info: SymbolInfo) -> dict[str, str]:
 def _call_item(folder: Folder, info: SymbolInfo) -> types.CallHierarchyItem:
     uri = (folder.root / info.location.path).as_uri()
     return types.CallHierarchyItem(
-        info.name, SYMBOL_KINDS[info.kind], uri, to_range(info.extent), to_range(info.location), detail=info.container or info.location.path, data=_data(info)
+        info.name,
+        SYMBOL_KINDS[info.kind],
+        uri,
+        to_range(info.extent),
+        to_range(info.location),
+        detail=info.container or info.location.path,
+        data=_data(info),
     )
 
 
 def _type_item(folder: Folder, info: SymbolInfo) -> types.TypeHierarchyItem:
     uri = (folder.root / info.location.path).as_uri()
     return types.TypeHierarchyItem(
-        info.name, SYMBOL_KINDS[info.kind], uri, to_range(info.extent), to_range(info.location), detail=info.location.path, data=_data(info)
+        info.name,
+        SYMBOL_KINDS[info.kind],
+        uri,
+        to_range(info.extent),
+        to_range(info.location),
+        detail=info.location.path,
+        data=_data(info),
     )
 
 

@@ -1,4 +1,5 @@
-"""Where things are: references, definitions, declarations, types, implementations, highlights. And the index's upkeep."""
+"""Where things are: references, definitions, declarations, types, implementations, highlights. And the index's
+upkeep."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ def register(server: Server) -> None:
             server.tell_once(f"Still indexing: {answer.pending} files are not seen yet.", types.MessageType.Info)
         uris: dict[str, str] = {}
         declared = params.context.include_declaration
-        return [to_location(folder, item.location, uris) for item in answer.references if declared or not item.is_definition]
+        return [
+            to_location(folder, item.location, uris) for item in answer.references if declared or not item.is_definition
+        ]
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     async def definition(params: types.DefinitionParams) -> list[types.Location] | None:
@@ -58,7 +61,9 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        return _locations(folder, await folder.ask(folder.index.definitions, path, params.position.line, params.position.character))
+        return _locations(
+            folder, await folder.ask(folder.index.definitions, path, params.position.line, params.position.character)
+        )
 
     @server.feature(types.TEXT_DOCUMENT_DECLARATION)
     async def declaration(params: types.DeclarationParams) -> list[types.Location] | None:
@@ -75,7 +80,10 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        return _locations(folder, await folder.ask(folder.index.type_definitions, path, params.position.line, params.position.character))
+        return _locations(
+            folder,
+            await folder.ask(folder.index.type_definitions, path, params.position.line, params.position.character),
+        )
 
     @server.feature(types.TEXT_DOCUMENT_IMPLEMENTATION)
     async def implementation(params: types.ImplementationParams) -> list[types.Location] | None:
@@ -83,7 +91,10 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        return _locations(folder, await folder.ask(folder.index.implementations, path, params.position.line, params.position.character))
+        return _locations(
+            folder,
+            await folder.ask(folder.index.implementations, path, params.position.line, params.position.character),
+        )
 
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
     async def highlight(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:

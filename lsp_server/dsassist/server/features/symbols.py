@@ -34,7 +34,15 @@ SYMBOL_KINDS = {
     Kind.LABEL: types.SymbolKind.Key,
     Kind.CONSTRUCTOR: types.SymbolKind.Constructor,
 }
-_FENCES = {"typescript": "typescript", "python": "python", "go": "go", "rust": "rust", "java": "java", "c": "c", "cpp": "cpp"}
+_FENCES = {
+    "typescript": "typescript",
+    "python": "python",
+    "go": "go",
+    "rust": "rust",
+    "java": "java",
+    "c": "c",
+    "cpp": "cpp",
+}
 
 
 def register(server: Server) -> None:
@@ -76,7 +84,16 @@ def register(server: Server) -> None:
             return None
         folder, path = found
         symbols = await folder.ask(folder.index.document_symbols, path)
-        wanted = (Kind.CLASS, Kind.INTERFACE, Kind.ENUM, Kind.STRUCT, Kind.TRAIT, Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR)
+        wanted = (
+            Kind.CLASS,
+            Kind.INTERFACE,
+            Kind.ENUM,
+            Kind.STRUCT,
+            Kind.TRAIT,
+            Kind.FUNCTION,
+            Kind.METHOD,
+            Kind.CONSTRUCTOR,
+        )
         return [
             types.CodeLens(to_range(info.location), data={"uri": params.text_document.uri, "name": info.qualified_name})
             for info in symbols
@@ -97,7 +114,9 @@ def register(server: Server) -> None:
         title = "1 reference" if len(places) == 1 else f"{len(places)} references"
         position = {"line": lens.range.start.line, "character": lens.range.start.character}
         locations = [_plain(to_location(folder, place, uris)) for place in places]
-        lens.command = types.Command(title, "editor.action.showReferences", arguments=[data["uri"], position, locations])
+        lens.command = types.Command(
+            title, "editor.action.showReferences", arguments=[data["uri"], position, locations]
+        )
         return lens
 
     @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
@@ -143,7 +162,10 @@ def _tree(symbols: tuple[SymbolInfo, ...]) -> list[types.DocumentSymbol]:
     stack: list[tuple[Location, types.DocumentSymbol]] = []
     for info in symbols:
         place, extent = info.location, info.extent
-        if (place.line, place.column) < (extent.line, extent.column) or (place.end_line, place.end_column) > (extent.end_line, extent.end_column):
+        if (place.line, place.column) < (extent.line, extent.column) or (place.end_line, place.end_column) > (
+            extent.end_line,
+            extent.end_column,
+        ):
             extent = place
         item = types.DocumentSymbol(info.name, SYMBOL_KINDS[info.kind], to_range(extent), to_range(place), children=[])
         while stack and (stack[-1][0].end_line, stack[-1][0].end_column) < (extent.end_line, extent.end_column):

@@ -26,18 +26,29 @@ _GRAMMARS = {
     "javascript": tree_sitter.Language(tree_sitter_javascript.language()),
 }
 _BUILTINS = frozenset(
-    """Array ArrayBuffer AsyncIterable BigInt Boolean Buffer DataView Date Error EvalError Float32Array Float64Array Function
-    Infinity Int16Array Int32Array Int8Array Intl Iterable Iterator JSON Map Math NaN Number Object Partial Pick Omit Promise
-    PromiseLike Proxy RangeError Readonly ReadonlyArray ReadonlyMap ReadonlySet Record ReferenceError Reflect RegExp Required
-    Set String Symbol SyntaxError TypeError URIError Uint16Array Uint32Array Uint8Array URL URLSearchParams WeakMap WeakRef
-    WeakSet arguments clearInterval clearTimeout console decodeURIComponent document encodeURIComponent eval exports fetch
+    """Array ArrayBuffer AsyncIterable BigInt Boolean Buffer DataView Date Error EvalError Float32Array Float64Array
+    Function
+    Infinity Int16Array Int32Array Int8Array Intl Iterable Iterator JSON Map Math NaN Number Object Partial Pick Omit
+    Promise
+    PromiseLike Proxy RangeError Readonly ReadonlyArray ReadonlyMap ReadonlySet Record ReferenceError Reflect RegExp
+    Required
+    Set String Symbol SyntaxError TypeError URIError Uint16Array Uint32Array Uint8Array URL URLSearchParams WeakMap
+    WeakRef
+    WeakSet arguments clearInterval clearTimeout console decodeURIComponent document encodeURIComponent eval exports
+    fetch
     global globalThis isFinite isNaN localStorage module navigator parseFloat parseInt process queueMicrotask require
-    setImmediate setInterval setTimeout structuredClone undefined window Exclude Extract NonNullable ReturnType Parameters
+    setImmediate setInterval setTimeout structuredClone undefined window Exclude Extract NonNullable ReturnType
+    Parameters
     InstanceType Awaited Element HTMLElement Event Node Response Request Headers AbortController AbortSignal TextEncoder
     TextDecoder Uppercase Lowercase Capitalize ThisType ConstructorParameters NodeJS JSX __dirname __filename""".split()
 )
 _ENDINGS = ("", ".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
-_SOURCE_OF = {".js": (".ts", ".tsx", ".d.ts"), ".jsx": (".tsx",), ".mjs": (".mts", ".d.mts"), ".cjs": (".cts", ".d.cts")}
+_SOURCE_OF = {
+    ".js": (".ts", ".tsx", ".d.ts"),
+    ".jsx": (".tsx",),
+    ".mjs": (".mts", ".d.mts"),
+    ".cjs": (".cts", ".d.cts"),
+}
 
 
 class Ecma:
@@ -54,7 +65,11 @@ class Ecma:
     def parser(self, path: str) -> Parser:
         """See ``Language``."""
         ending = path[path.rfind(".") :].lower()
-        return make_parser(_GRAMMARS["tsx" if ending == ".tsx" else "typescript" if ending in (".ts", ".mts", ".cts") else "javascript"])
+        return make_parser(
+            _GRAMMARS[
+                "tsx" if ending == ".tsx" else "typescript" if ending in (".ts", ".mts", ".cts") else "javascript"
+            ]
+        )
 
     def extract(self, path: str, source: bytes, tree: Tree) -> Facts:
         """See ``Language``."""
@@ -141,7 +156,11 @@ def _configurations(folder: str, files: FileSet) -> list[tuple[str, dict[str, An
                 config = _read(text)
                 options = config.get("compilerOptions")
                 options = options if isinstance(options, dict) else {}
-                if "paths" not in options and isinstance(config.get("extends"), str) and config["extends"].startswith("."):
+                if (
+                    "paths" not in options
+                    and isinstance(config.get("extends"), str)
+                    and config["extends"].startswith(".")
+                ):
                     above = _join(folder, config["extends"])
                     inherited = files.text(above) or files.text(f"{above}.json")
                     if inherited is not None:
@@ -183,7 +202,7 @@ def _package(module: str, files: FileSet) -> str:
             found = _file(_join(folder, candidate), files)
             if found:
                 return found
-        for place in ((f"src/{inner}", inner) if inner else ("src/index", "index", "src", "lib/index")):
+        for place in (f"src/{inner}", inner) if inner else ("src/index", "index", "src", "lib/index"):
             found = _file(_join(folder, place), files)
             if found:
                 return found
@@ -205,7 +224,11 @@ def _exported(config: dict[str, Any], inner: str) -> list[str]:
     elif not inner:
         out += _leaves(exports)
     if not inner:
-        out += [config[field] for field in ("source", "types", "typings", "module", "main") if isinstance(config.get(field), str)]
+        out += [
+            config[field]
+            for field in ("source", "types", "typings", "module", "main")
+            if isinstance(config.get(field), str)
+        ]
     return out
 
 

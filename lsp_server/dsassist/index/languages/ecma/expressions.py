@@ -76,7 +76,15 @@ class Expressions(Types):
             types = [self.t(child) for child in node.named_children[1:]]
             known = next((item for item in types if item >= 0), -1)
             return builder.on(Op.INSTANCE, known) if known >= 0 and kind == "as_expression" else value
-        if kind in ("type_annotation", "type_arguments", "type_identifier", "generic_type", "object_type", "union_type", "nested_type_identifier"):
+        if kind in (
+            "type_annotation",
+            "type_arguments",
+            "type_identifier",
+            "generic_type",
+            "object_type",
+            "union_type",
+            "nested_type_identifier",
+        ):
             self.t(node)
             return -1
         if kind in ("parenthesized_expression", "non_null_expression", "sequence_expression"):
@@ -153,7 +161,13 @@ class Expressions(Types):
                 values.append(self.x_function(child, items))
             else:
                 values.append(self.x(child))
-        if items >= 0 and method in (b"map", b"then") and values and values[0] >= 0 and builder.exprs[values[0]][0] == Op.FUNCTION:
+        if (
+            items >= 0
+            and method in (b"map", b"then")
+            and values
+            and values[0] >= 0
+            and builder.exprs[values[0]][0] == Op.FUNCTION
+        ):
             result = builder.exprs[values[0]][1]
             return result if method == b"then" else builder.expr(Op.BUILTIN, "Array", (result,))
         return builder.on(Op.CALL, callee, values[0] if values else -1)
@@ -250,7 +264,11 @@ class Expressions(Types):
                 for child in right.named_children:
                     key = child if child.type == "shorthand_property_identifier" else child.child_by_field_name("key")
                     held = child if key == child else child.child_by_field_name("value")
-                    if key is not None and held is not None and held.type in ("identifier", "shorthand_property_identifier"):
+                    if (
+                        key is not None
+                        and held is not None
+                        and held.type in ("identifier", "shorthand_property_identifier")
+                    ):
                         at = builder.bound.get((0, builder.name(builder.text(held))))
                         if at is not None:
                             builder.exports[builder.text(key).decode("utf-8", "replace")] = (at, -1)
@@ -288,7 +306,9 @@ class Expressions(Types):
                 key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
                 if key is not None and key.type == "property_identifier":
                     builder.scope = scope
-                    symbol = builder.define(key, Kind.METHOD if value is not None and value.type in _FUNCTIONS else Kind.FIELD)
+                    symbol = builder.define(
+                        key, Kind.METHOD if value is not None and value.type in _FUNCTIONS else Kind.FIELD
+                    )
                     builder.scope = outer
                     builder.extent(symbol, child)
                     if value is not None:
@@ -347,7 +367,13 @@ class Expressions(Types):
             builder.extent(symbol, node, body.start_byte if body is not None else -1, documentation(node))
         builder.open(ScopeKind.FUNCTION, node, symbol)
         this, function = self.this_scope, self.function_symbol
-        if node.type in ("function_expression", "function_declaration", "generator_function", "function", "generator_function_declaration"):
+        if node.type in (
+            "function_expression",
+            "function_declaration",
+            "generator_function",
+            "function",
+            "generator_function_declaration",
+        ):
             self.this_scope = -1
         holder = symbol if symbol >= 0 else builder.bind(builder.name(b"=>"), Kind.LABEL)
         self.function_symbol = holder
@@ -369,7 +395,9 @@ class Expressions(Types):
                 self.statements(body)
             else:
                 builder.value(holder, self.x(body))
-        value = builder.on(Op.INSTANCE, draft.annotation) if draft.annotation >= 0 else builder.union(list(draft.values))
+        value = (
+            builder.on(Op.INSTANCE, draft.annotation) if draft.annotation >= 0 else builder.union(list(draft.values))
+        )
         self.this_scope, self.function_symbol = this, function
         builder.close()
         return value
@@ -379,7 +407,9 @@ class Expressions(Types):
         builder = self.builder
         pattern = node.child_by_field_name("pattern") or node
         annotation = self.annotation(node.child_by_field_name("type"))
-        value = node.child_by_field_name("value") or (node.child_by_field_name("right") if node.type == "assignment_pattern" else None)
+        value = node.child_by_field_name("value") or (
+            node.child_by_field_name("right") if node.type == "assignment_pattern" else None
+        )
         default = self.x(value) if value is not None else -1
         for child in node.named_children:
             if child.type == "decorator":
@@ -391,7 +421,9 @@ class Expressions(Types):
         if pattern.type == "this":
             return
         if pattern.type == "identifier":
-            modifiers = any(child.type in ("accessibility_modifier", "override_modifier", "readonly") for child in node.children)
+            modifiers = any(
+                child.type in ("accessibility_modifier", "override_modifier", "readonly") for child in node.children
+            )
             if modifiers and self.this_scope >= 0:
                 # ``constructor(private x: T)`` declares a field, and the parameter is the same thing.
                 name = builder.name(builder.text(pattern))
@@ -439,7 +471,9 @@ class Expressions(Types):
                     arguments = clause.child_by_field_name("type_arguments")
                     if arguments is not None:
                         items = [self.t(child) for child in arguments.named_children]
-                        base = builder.on(Op.SUBSCRIPT, base, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items)))
+                        base = builder.on(
+                            Op.SUBSCRIPT, base, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items))
+                        )
                     bases.append(base)
                 elif clause.type == "implements_clause":
                     bases.extend(self.t(child) for child in clause.named_children)
@@ -471,7 +505,9 @@ class Expressions(Types):
                 self.function(node, -1)
                 return
             accessor = any(child.type in ("get", "set") for child in node.children)
-            what = Kind.PROPERTY if accessor else Kind.CONSTRUCTOR if builder.text(name) == b"constructor" else Kind.METHOD
+            what = (
+                Kind.PROPERTY if accessor else Kind.CONSTRUCTOR if builder.text(name) == b"constructor" else Kind.METHOD
+            )
             self.function(node, builder.define(name, what, flags=static))
         elif kind in ("public_field_definition", "field_definition"):
             annotation = self.annotation(node.child_by_field_name("type"))

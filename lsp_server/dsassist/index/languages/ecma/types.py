@@ -25,7 +25,9 @@ class Types:
         if node is None:
             return -1
         parts = node.named_children
-        return self.t(parts[0]) if node.type in ("type_annotation", "opting_type_annotation") and parts else self.t(node)
+        return (
+            self.t(parts[0]) if node.type in ("type_annotation", "opting_type_annotation") and parts else self.t(node)
+        )
 
     def instance(self, node: Node | None) -> int:
         """A value of the type."""
@@ -53,7 +55,9 @@ class Types:
             items = [self.t(child) for child in arguments.named_children] if arguments is not None else []
             if not items:
                 return base_expr
-            return builder.on(Op.SUBSCRIPT, base_expr, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items)))
+            return builder.on(
+                Op.SUBSCRIPT, base_expr, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items))
+            )
         if kind in ("union_type", "intersection_type", "parenthesized_type", "readonly_type"):
             return builder.union([self.t(child) for child in node.named_children])
         if kind == "array_type":
@@ -114,7 +118,11 @@ class Types:
             symbol = self.builder.define(name, Kind.TYPE_PARAMETER)
             for part in child.named_children:
                 if part != name:
-                    bound = self.t(part.named_children[0]) if part.type in ("constraint", "default_type") and part.named_children else self.t(part)
+                    bound = (
+                        self.t(part.named_children[0])
+                        if part.type in ("constraint", "default_type") and part.named_children
+                        else self.t(part)
+                    )
                     if self.builder.drafts[symbol].annotation < 0:
                         self.builder.drafts[symbol].annotation = bound
 
@@ -141,7 +149,10 @@ class Types:
                 symbol = builder.define(name, Kind.FIELD)
                 builder.extent(symbol, child, doc=documentation(child))
                 builder.drafts[symbol].annotation = self.annotation(child.child_by_field_name("type"))
-            elif child.type in ("method_signature", "abstract_method_signature", "function_signature") and name is not None:
+            elif (
+                child.type in ("method_signature", "abstract_method_signature", "function_signature")
+                and name is not None
+            ):
                 symbol = builder.define(name, Kind.METHOD)
                 self.bodyless(symbol, child)
             else:
@@ -176,9 +187,9 @@ class Types:
 def documentation(node: Node) -> tuple[int, int]:
     """The comment right above a declaration."""
     above = node.prev_sibling
-    if above is None and node.parent is not None and node.parent.type in ("export_statement", "ambient_declaration"):
-        above = node.parent.prev_sibling
-    elif above is not None and above.type in ("export", "default", "declare") and node.parent is not None:
+    if (
+        above is None and node.parent is not None and node.parent.type in ("export_statement", "ambient_declaration")
+    ) or (above is not None and above.type in ("export", "default", "declare") and node.parent is not None):
         above = node.parent.prev_sibling
     if above is not None and above.type == "comment":
         return above.start_byte, above.end_byte

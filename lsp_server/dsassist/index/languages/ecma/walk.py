@@ -83,7 +83,9 @@ class EcmaWalk(Expressions):
                 if child != parameter:
                     self.statement(child)
             self.builder.close()
-        elif kind == "expression_statement" and node.named_children and node.named_children[0].type == "internal_module":
+        elif (
+            kind == "expression_statement" and node.named_children and node.named_children[0].type == "internal_module"
+        ):
             return self.namespace(node.named_children[0])
         elif kind == "return_statement":
             for child in node.named_children:
@@ -145,8 +147,12 @@ class EcmaWalk(Expressions):
             draft.kind = Kind.INTERFACE
         builder.open(ScopeKind.CLASS, node, symbol)
         self.type_parameters(node.child_by_field_name("type_parameters"))
-        bases = [self.t(part) for child in node.named_children if child.type in ("extends_type_clause", "extends_clause")
-                 for part in child.named_children]  # fmt: skip
+        bases = [
+            self.t(part)
+            for child in node.named_children
+            if child.type in ("extends_type_clause", "extends_clause")
+            for part in child.named_children
+        ]
         builder.scope_bases[builder.scope] = tuple(base for base in bases if base >= 0)
         self.type_members(body)
         builder.close()
@@ -226,7 +232,12 @@ class EcmaWalk(Expressions):
             if name.type == "identifier":
                 function = value is not None and value.type in ("arrow_function", "function_expression", "function")
                 symbol = builder.define(name, Kind.FUNCTION if function else what, scope)
-                builder.extent(symbol, node if builder.scope == 0 else child, value.start_byte if value is not None and not function else -1, documentation(node))
+                builder.extent(
+                    symbol,
+                    node if builder.scope == 0 else child,
+                    value.start_byte if value is not None and not function else -1,
+                    documentation(node),
+                )
                 if function and value is not None:
                     body = value.child_by_field_name("body")
                     builder.drafts[symbol].head_end = body.start_byte if body is not None else value.end_byte
@@ -237,7 +248,9 @@ class EcmaWalk(Expressions):
                     builder.drafts[symbol].annotation = annotation
             else:
                 source = self.x(value) if value is not None else -1
-                self.pattern(name, builder.on(Op.INSTANCE, annotation) if annotation >= 0 else source, what, child, scope)
+                self.pattern(
+                    name, builder.on(Op.INSTANCE, annotation) if annotation >= 0 else source, what, child, scope
+                )
 
     def required(self, name: Node, value: Node | None) -> bool:
         """``const x = require('m')`` and ``const { a } = require('m')``: imports."""
@@ -252,9 +265,15 @@ class EcmaWalk(Expressions):
             builder.value(symbol, builder.expr(Op.IMPORT, builder.imports_entry(module)))
         elif name.type == "object_pattern":
             for child in name.named_children:
-                key = child if child.type == "shorthand_property_identifier_pattern" else child.child_by_field_name("key")
+                key = (
+                    child if child.type == "shorthand_property_identifier_pattern" else child.child_by_field_name("key")
+                )
                 bound = child if key == child else child.child_by_field_name("value")
-                if key is None or bound is None or bound.type not in ("identifier", "shorthand_property_identifier_pattern"):
+                if (
+                    key is None
+                    or bound is None
+                    or bound.type not in ("identifier", "shorthand_property_identifier_pattern")
+                ):
                     continue
                 text = builder.text(key)
                 entry = builder.imports_entry(module, 0, text.decode("utf-8", "replace"))
@@ -323,7 +342,11 @@ class EcmaWalk(Expressions):
                     builder.drafts[symbol].flags |= SymbolFlag.DEFAULT_EXPORT
                 return
             names = list(builder.name_ids)
-            fresh = [symbol] if symbol >= 0 else [at for at in range(before, len(builder.drafts)) if builder.drafts[at].scope == builder.scope]
+            fresh = (
+                [symbol]
+                if symbol >= 0
+                else [at for at in range(before, len(builder.drafts)) if builder.drafts[at].scope == builder.scope]
+            )
             for at in fresh:
                 draft = builder.drafts[at]
                 draft.flags |= SymbolFlag.EXPORTED
@@ -357,7 +380,9 @@ class EcmaWalk(Expressions):
     def reexport(self, node: Node, module: str) -> None:
         builder = self.builder
         assert builder.exports is not None
-        clause = next((child for child in node.named_children if child.type in ("export_clause", "namespace_export")), None)
+        clause = next(
+            (child for child in node.named_children if child.type in ("export_clause", "namespace_export")), None
+        )
         if clause is None:
             builder.stars.append(builder.imports_entry(module, 0, "*"))
         elif clause.type == "namespace_export":
@@ -376,7 +401,8 @@ class EcmaWalk(Expressions):
 
 _NESTING = frozenset(
     {
-        "if_statement", "else_clause", "while_statement", "do_statement", "try_statement", "finally_clause", "switch_statement",
+        "if_statement", "else_clause", "while_statement", "do_statement", "try_statement", "finally_clause",
+        "switch_statement",
         "switch_case", "switch_default", "labeled_statement", "with_statement",
     }
 )  # fmt: skip

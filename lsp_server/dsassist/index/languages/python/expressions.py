@@ -23,7 +23,8 @@ _LISTS = frozenset({b"list", b"set", b"tuple", b"sorted", b"reversed", b"frozens
 _TYPING = frozenset(
     {
         b"Union", b"Optional", b"List", b"Dict", b"Tuple", b"Callable", b"Type", b"Sequence", b"Iterable", b"Mapping",
-        b"Iterator", b"Set", b"FrozenSet", b"Awaitable", b"Coroutine", b"Generator", b"AsyncIterator", b"MutableMapping",
+        b"Iterator", b"Set", b"FrozenSet", b"Awaitable", b"Coroutine", b"Generator", b"AsyncIterator",
+        b"MutableMapping",
     }
 )  # fmt: skip
 _FIRST = frozenset({b"next", b"max", b"min"})
@@ -59,7 +60,9 @@ class Expressions:
     k_tuple = _kind("tuple")
     k_list = _kind("list")
     k_expression_list = _kind("expression_list")
-    k_targets = frozenset(map(_kind, ("pattern_list", "tuple_pattern", "list_pattern", "expression_list", "tuple", "list")))
+    k_targets = frozenset(
+        map(_kind, ("pattern_list", "tuple_pattern", "list_pattern", "expression_list", "tuple", "list"))
+    )
     k_leaving = frozenset(map(_kind, ("return_statement", "raise_statement", "continue_statement", "break_statement")))
 
     def __init__(self, builder: Builder) -> None:
@@ -86,7 +89,9 @@ class Expressions:
         self.touched.add(expr)
         if self.flow:
             exprs = self.builder.exprs
-            for key in [key for key in self.flow if key == expr or (exprs[key][0] == Op.ATTR and self.under(key, expr))]:
+            for key in [
+                key for key in self.flow if key == expr or (exprs[key][0] == Op.ATTR and self.under(key, expr))
+            ]:
                 del self.flow[key]
 
     def under(self, expr: int, root: int) -> bool:
@@ -136,7 +141,11 @@ class Expressions:
             return {}, {**first[1], **second[1]}
         if kind == self.k_call:
             function, arguments = condition.child_by_field_name("function"), condition.child_by_field_name("arguments")
-            if function is None or arguments is None or self.builder.text(function) not in (b"isinstance", b"issubclass"):
+            if (
+                function is None
+                or arguments is None
+                or self.builder.text(function) not in (b"isinstance", b"issubclass")
+            ):
                 return {}, {}
             parts = arguments.named_children
             if len(parts) != 2:
@@ -279,8 +288,11 @@ class Expressions:
         was = self.in_type
         if self.in_type and builder.text(value).rpartition(b".")[2] in (b"Literal", b"Annotated"):
             self.in_type = False
-            items = [self.type_x(child) if was and index == 0 and builder.text(value).endswith(b"Annotated") else self.x(child)
-                     for index, child in enumerate(node.children_by_field_name("subscript"))]  # fmt: skip
+            annotated = builder.text(value).endswith(b"Annotated")
+            items = [
+                self.type_x(child) if annotated and index == 0 else self.x(child)
+                for index, child in enumerate(node.children_by_field_name("subscript"))
+            ]
             self.in_type = was
             if builder.text(value).endswith(b"Annotated") and items:
                 return items[0]
@@ -561,7 +573,11 @@ class Expressions:
             if kind in ("typed_parameter", "typed_default_parameter", "default_parameter"):
                 name = child.child_by_field_name("name") or (child.named_children[0] if child.named_children else None)
                 type_node, default = child.child_by_field_name("type"), child.child_by_field_name("value")
-                typed_scope = scope if any(d.kind == Kind.TYPE_PARAMETER and d.scope == scope for d in builder.drafts[-8:]) else outer
+                typed_scope = (
+                    scope
+                    if any(d.kind == Kind.TYPE_PARAMETER and d.scope == scope for d in builder.drafts[-8:])
+                    else outer
+                )
                 builder.scope = typed_scope
                 annotation = self.annotation(type_node) if type_node is not None else -1
                 builder.scope = outer
@@ -575,15 +591,19 @@ class Expressions:
             parameter = builder.define(name, Kind.PARAMETER, flags=flags)
             draft = builder.extent(parameter, child)
             if annotation >= 0 and flags:
-                annotation = builder.expr(Op.SUBSCRIPT, builder.expr(Op.BUILTIN, "list" if flags == SymbolFlag.VARIADIC else "dict", ()),
-                                          annotation if flags == SymbolFlag.VARIADIC else builder.expr(Op.TUPLE, (-1, annotation)))  # fmt: skip
+                many = flags == SymbolFlag.VARIADIC
+                held = builder.expr(Op.BUILTIN, "list" if many else "dict", ())
+                inner = annotation if many else builder.expr(Op.TUPLE, (-1, annotation))
+                annotation = builder.expr(Op.SUBSCRIPT, held, inner)
             draft.annotation = annotation
             builder.value(parameter, value)
             if first and class_scope >= 0:
                 draft.flags |= SymbolFlag.FIRST_ARGUMENT
                 self.receivers[parameter] = (class_scope, first_is_class)
                 if annotation < 0:
-                    builder.value(parameter, builder.expr(Op.CLASS_OF_SCOPE if first_is_class else Op.SELF, class_scope))
+                    builder.value(
+                        parameter, builder.expr(Op.CLASS_OF_SCOPE if first_is_class else Op.SELF, class_scope)
+                    )
             if symbol >= 0:
                 builder.drafts[symbol].parameters.append(parameter)
             first = False
@@ -741,7 +761,18 @@ def _table() -> dict[int, Callable[[Expressions, Node], int]]:
         "generic_type": Expressions.generic_type,
     }
     table = {kind: handlers[name] for kind, name in by_kind(GRAMMAR, handlers).items()}
-    for name in ("integer", "float", "true", "false", "none", "comment", "ellipsis", "pass_statement", "break_statement", "continue_statement"):
+    for name in (
+        "integer",
+        "float",
+        "true",
+        "false",
+        "none",
+        "comment",
+        "ellipsis",
+        "pass_statement",
+        "break_statement",
+        "continue_statement",
+    ):
         kind = GRAMMAR.id_for_node_kind(name, True)
         if kind:
             table[kind] = Expressions.nothing

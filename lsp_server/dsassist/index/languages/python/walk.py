@@ -12,10 +12,15 @@ from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 
 __all__ = ["PythonWalk"]
 
-_DATACLASSES = frozenset({b"dataclass", b"define", b"frozen", b"mutable", b"attrs", b"s", b"attributes", b"dataclass_transform"})
+_DATACLASSES = frozenset(
+    {b"dataclass", b"define", b"frozen", b"mutable", b"attrs", b"s", b"attributes", b"dataclass_transform"}
+)
 _PROPERTIES = frozenset(
-    {b"property", b"cached_property", b"abstractproperty", b"lazyproperty", b"classproperty", b"hybrid_property", b"memoized_property",
-     b"reify", b"memoized_attribute", b"ro_memoized_property", b"rw_hybridproperty", b"hybridproperty", b"non_memoized_property"}
+    {
+        b"property", b"cached_property", b"abstractproperty", b"lazyproperty", b"classproperty", b"hybrid_property",
+        b"memoized_property", b"reify", b"memoized_attribute", b"ro_memoized_property", b"rw_hybridproperty",
+        b"hybridproperty", b"non_memoized_property",
+    }
 )  # fmt: skip
 
 
@@ -82,7 +87,12 @@ class PythonWalk(Expressions):
         if types is not None:
             self.type_parameters(types)
         if parameters is not None:
-            self.parameters(parameters, symbol if fresh else -1, class_scope if in_class and not flags & SymbolFlag.STATIC else -1, first_is_class)
+            self.parameters(
+                parameters,
+                symbol if fresh else -1,
+                class_scope if in_class and not flags & SymbolFlag.STATIC else -1,
+                first_is_class,
+            )
         if result is not None:
             # Annotations see the enclosing scope, and the function's own type parameters.
             if types is None:
@@ -90,7 +100,9 @@ class PythonWalk(Expressions):
             annotation = self.annotation(result)
             builder.scope = scope
             if draft.annotation < 0 or kind != Kind.PROPERTY:
-                draft.annotation = annotation if draft.annotation < 0 else self.builder.union([draft.annotation, annotation])
+                draft.annotation = (
+                    annotation if draft.annotation < 0 else self.builder.union([draft.annotation, annotation])
+                )
         outer_flow, self.flow = self.flow, {}
         outer_function, self.function_symbol = self.function_symbol, symbol
         self.block(body)
@@ -206,7 +218,9 @@ class PythonWalk(Expressions):
             if child.kind_id == self.k_identifier:
                 name = builder.name(builder.text(child))
                 scope = builder.scope_parents[builder.scope]
-                while scope > 0 and (builder.scope_kinds[scope] == ScopeKind.CLASS or (scope, name) not in builder.bound):
+                while scope > 0 and (
+                    builder.scope_kinds[scope] == ScopeKind.CLASS or (scope, name) not in builder.bound
+                ):
                     scope = builder.scope_parents[scope]
                 builder.redirects[(builder.scope, name)] = max(scope, 0)
                 builder.read(child)
@@ -280,7 +294,11 @@ class PythonWalk(Expressions):
             body = node.child_by_field_name(name)
             if body is not None:
                 self.block(body if name == "body" else body.child_by_field_name("body") or body)
-        self.flow = {key: value for key, value in before.items() if self.root_of(key) not in self.touched and key not in self.touched}
+        self.flow = {
+            key: value
+            for key, value in before.items()
+            if self.root_of(key) not in self.touched and key not in self.touched
+        }
         self.touched |= touched
 
     def try_(self, node: Node) -> None:
@@ -295,7 +313,11 @@ class PythonWalk(Expressions):
                 if child.kind_id == self.k_comment:
                     continue
                 self.clause(child)
-        self.flow = {key: value for key, value in before.items() if self.root_of(key) not in self.touched and key not in self.touched}
+        self.flow = {
+            key: value
+            for key, value in before.items()
+            if self.root_of(key) not in self.touched and key not in self.touched
+        }
         self.touched |= touched
 
     def clause(self, node: Node) -> None:
@@ -307,7 +329,9 @@ class PythonWalk(Expressions):
                 parts = child.named_children
                 value = self.x(parts[0])
                 if len(parts) > 1:
-                    self.target(_inner(parts[1]), self.builder.on(Op.INSTANCE, self.flat(parts[0], value)), None, -1, child)
+                    self.target(
+                        _inner(parts[1]), self.builder.on(Op.INSTANCE, self.flat(parts[0], value)), None, -1, child
+                    )
             else:
                 self.x(child)
 
@@ -342,7 +366,7 @@ class PythonWalk(Expressions):
         before = self.flow
         body = node.child_by_field_name("body")
         touched, self.touched = self.touched, set()
-        for case in (body.named_children if body is not None else ()):
+        for case in body.named_children if body is not None else ():
             self.flow = {}
             for child in case.named_children:
                 if child.kind_id == self.k_block:
@@ -351,7 +375,11 @@ class PythonWalk(Expressions):
                     self.pattern(child, value)
                 else:
                     self.x(child)
-        self.flow = {key: value for key, value in before.items() if self.root_of(key) not in self.touched and key not in self.touched}
+        self.flow = {
+            key: value
+            for key, value in before.items()
+            if self.root_of(key) not in self.touched and key not in self.touched
+        }
         self.touched |= touched
 
     def pattern(self, node: Node, value: int) -> None:
@@ -503,7 +531,9 @@ def _docstring(body: Node) -> tuple[int, int]:
     return 0, 0
 
 
-def _table(handlers: dict[str, Callable[[PythonWalk, Node], object]]) -> dict[int, Callable[[PythonWalk, Node], object]]:
+def _table(
+    handlers: dict[str, Callable[[PythonWalk, Node], object]],
+) -> dict[int, Callable[[PythonWalk, Node], object]]:
     return {kind: handlers[name] for kind, name in by_kind(GRAMMAR, handlers).items()}
 
 
