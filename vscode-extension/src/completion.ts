@@ -73,6 +73,7 @@ export class Completion implements vscode.Disposable {
 
   private offered(document: vscode.TextDocument, position: vscode.Position, items: readonly vscode.InlineCompletionItem[]): void {
     const offset = document.offsetAt(position);
+    const before = this.shown;
     this.shown = items.flatMap((item) => {
       const id: unknown = item.command?.arguments?.[0];
       const text = typeof item.insertText === "string" ? item.insertText : item.insertText.value;
@@ -81,7 +82,9 @@ export class Completion implements vscode.Disposable {
     });
     const first = this.shown[0];
     if (!first) return;
-    this.statistics.count((day) => day.shown++);
+    // asked again after each letter typed into it, it is still the same suggestion
+    const goesOn = before.some(({ uri, offset: at, rest }) => uri === first.uri && at === offset && (rest.startsWith(first.rest) || first.rest.startsWith(rest)));
+    if (!goesOn) this.statistics.count((day) => day.shown++);
     this.tell(DID_SHOW, { id: first.id });
   }
 

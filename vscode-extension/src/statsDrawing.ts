@@ -31,8 +31,9 @@ function chart(name: string, bars: readonly Bar[], legend: string): string {
   const shapes = bars.map((bar, index) => {
     const rectangles = bar.values.map((value, layer) => {
       const tall = ((value ?? 0) / highest) * (height - top);
-      const x = index * slot + slot * 0.15;
-      return `<rect class="layer${layer}" x="${x.toFixed(1)}" y="${(height - tall).toFixed(1)}" width="${(slot * 0.7).toFixed(1)}" height="${tall.toFixed(1)}" rx="2"/>`;
+      const wide = Math.min(slot * 0.7, 48);
+      const x = index * slot + (slot - wide) / 2;
+      return `<rect class="layer${layer}" x="${x.toFixed(1)}" y="${(height - tall).toFixed(1)}" width="${wide.toFixed(1)}" height="${tall.toFixed(1)}" rx="2"/>`;
     });
     const label = bar.label ? `<text x="${(index * slot + slot / 2).toFixed(1)}" y="${height + 16}">${bar.label}</text>` : "";
     return `<g><title>${bar.title}</title>${rectangles.join("")}${label}</g>`;

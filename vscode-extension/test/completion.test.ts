@@ -70,6 +70,16 @@ describe("around a suggestion", () => {
     expect(counts()).toMatchObject({ requests: 1, shown: 1 });
   });
 
+  it("counts a suggestion that is typed into once", async () => {
+    await ask();
+    document.edit(4, 0, "r");
+    await ask([{ insertText: SUGGESTION.slice(1), command: { arguments: ["s2"] } }]);
+    expect(counts()).toMatchObject({ requests: 2, shown: 1 });
+    document.edit(5, 0, "x");
+    await ask([{ insertText: "y = 1", command: { arguments: ["s3"] } }]);
+    expect(counts()).toMatchObject({ requests: 3, shown: 2 });
+  });
+
   it("asks nothing when paused, and says so", async () => {
     paused = true;
     expect(await ask()).not.toHaveBeenCalled();

@@ -78,14 +78,23 @@ function draw(graph: MapGraph): void {
       data: { id: edge.id, source: edge.from, target: edge.to, text: edge.count > 1 ? `${edge.count}×` : "" },
     })),
   ]);
-  const wide = map.clientWidth > 0.9 * map.clientHeight;
-  cy.layout({ name: "dagre", rankDir: wide ? "LR" : "TB", nodeSep: 18, rankSep: 70, animate: false, fit: true, padding: 28 } as cytoscape.LayoutOptions).run();
-  fit();
+  arrange();
   const again = selected ? cy.getElementById(selected) : cy.collection();
   select((again.nonempty() ? again : cy.nodes("[?root]")).first());
   // for tests and for people who look: what is on the screen
   map.dataset.nodes = String(graph.nodes.length);
   map.dataset.edges = String(graph.edges.length);
+}
+
+/** Lays the graph out left to right or top down, whichever can be shown larger. */
+function arrange(): void {
+  const lay = (rankDir: "LR" | "TB") => {
+    const layout = { name: "dagre", rankDir, nodeSep: 18, rankSep: rankDir === "LR" ? 70 : 48, animate: false, fit: true, padding: 28 };
+    cy.layout(layout as cytoscape.LayoutOptions).run();
+    return cy.zoom();
+  };
+  if (lay("TB") > lay("LR")) lay("TB");
+  fit();
 }
 
 /** Zooms between which the whole map is shown; below, letters cannot be read, and the map is centred on its symbol instead. */

@@ -49,7 +49,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.page.keyboard.press("Control+End");
     await editor.type("\n\n\n");
     await editor.page.keyboard.press("Shift+Tab");
-    await editor.type('def dearest(prices: list[float]) -> float:\n"""The highest price; 0 for no prices."""\nreturn');
+    await editor.type('def dearest(prices: list[float]) -> float:\n"""The highest price; 0 for no prices."""\nreturn ');
     const whole = (await editor.waitForGhost()).trim();
     await editor.page.keyboard.press("Control+ArrowRight");
     await editor.page.waitForTimeout(300);
@@ -137,7 +137,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.page.waitForTimeout(500);
     await editor.screenshot("09-map");
     await map.focus();
-    await editor.page.keyboard.press("ArrowLeft");
+    await editor.page.keyboard.press("ArrowUp");
     const caller = await until(async () => {
       const text = await frame.locator("#selected").innerText();
       return /^total, /.test(text) ? undefined : text;
@@ -150,7 +150,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await until(async () => (await frame.locator("#references").getAttribute("aria-pressed")) === "true", "the map of references");
     await editor.page.waitForTimeout(500);
     await editor.screenshot("11-map-references");
-    await editor.command("View: Close Other Groups");
+    await editor.command("View: Close Editors in Other Groups");
   });
 
   async function mapFrame() {
