@@ -7,6 +7,8 @@ C++ compiler, took 1.3× as long for the same blocks (16K tokens, 16 blocks a ro
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -20,53 +22,59 @@ _GATHERED_AT_ONCE = 1 << 20  # elements of keys a call, so that they stay in the
 
 def attend(q: Tensor, k: Tensor, v: Tensor, selection: Selection, past: int) -> Tensor:
     """See ``dsassist_kernels.sparse_attention.attend``."""
-    batch, heads, t, d = q.shape
-    kv_heads, tokens = k.shape[1], k.shape[2]
-    group, first, front = heads // kv_heads, past // BLOCK, past % BLOCK
+    batch, heads, t, _ = q.shape
+    kv_heads = k.shape[1]
+    group, front = heads // kv_heads, past % BLOCK
     out = torch.empty_like(q)
     counts = selection.counts.cpu()
-    rows = counts.shape[2]
-    mask = _diagonal(group, max(1, int(counts.max())), q.dtype)
     for b in range(batch):
         for h in range(kv_heads):
             own = slice(h * group, (h + 1) * group)
-            query, target = q[b, own], out[b, own]
-            for start, stop in _runs(counts[b, h] == DENSE):
+            query, target, count = q[b, own], out[b, own], counts[b, h]
+            index = selection.indices[b, h]
+            _whole_rows(query, k[b, h], v[b, h], target, index, count, front)
+            # a short last block, or a first block that begins in the middle, is handled by itself
+            for i in {0, len(count) - 1}:
+                if not _is_whole(i, front, t) and count[i] != DENSE:
+                    _one(query, k[b, h], v[b, h], target, index[i, : count[i]], i, past // BLOCK, front)
+            for start, stop in _runs(count == DENSE):
                 low, high = max(0, start * BLOCK - front), min(t, stop * BLOCK - front)
-                target[:, low:high] = dense.attend(
-                    query[None, :, low:high],
-                    k[b : b + 1, h : h + 1, : past + high],
-                    v[b : b + 1, h : h + 1, : past + high],
-                    past + low,
-                )[0]
-            sparse = (counts[b, h] != DENSE).nonzero().flatten()
-            whole = tokens // BLOCK * BLOCK
-            # a short last block, or a first block that begins in the middle, is handled by itself, padded
-            short = {i for i in (0, rows - 1) if not _is_whole(i, front, t)}
-            by_count: dict[int, list[int]] = {}
-            for i in sparse.tolist():
-                if i in short:
-                    _one(
-                        query, k[b, h], v[b, h], target, selection.indices[b, h, i, : counts[b, h, i]], i, first, front
-                    )
-                else:
-                    by_count.setdefault(int(counts[b, h, i]), []).append(i)
-            keys, values = (x[b, h, :whole].reshape(-1, BLOCK, d) for x in (k, v))
-            for count, items in by_count.items():
-                step = max(1, _GATHERED_AT_ONCE // (count * BLOCK * d))
-                for at in range(0, len(items), step):
-                    part = torch.tensor(items[at : at + step])
-                    index = selection.indices[b, h, part, :count].long()
-                    place = (part[:, None] * BLOCK + torch.arange(BLOCK) - front).flatten()
-                    gathered = query[:, place].view(group, len(part), BLOCK, d).transpose(0, 1)
-                    got, _ = dense.fused(
-                        gathered.reshape(len(part), 1, group * BLOCK, d),
-                        keys[index].view(len(part), 1, count * BLOCK, d),
-                        values[index].view(len(part), 1, count * BLOCK, d),
-                        mask=mask[:, -count * BLOCK :],
-                    )
-                    target[:, place] = got.reshape(len(part), group, BLOCK, d).transpose(0, 1).flatten(1, 2)
+                keys, values = (x[b : b + 1, h : h + 1, : past + high] for x in (k, v))
+                target[:, low:high] = dense.attend(query[None, :, low:high], keys, values, past + low)[0]
     return out
+
+
+def _whole_rows(query: Tensor, k: Tensor, v: Tensor, target: Tensor, index: Tensor, counts: Tensor, front: int) -> None:
+    """All rows of 128 queries of one KV head. Rows with other counts are written too, with anything."""
+    group, t, d = query.shape
+    skip, base = -front % BLOCK, 1 if front else 0
+    rows = max(0, t - skip) // BLOCK
+    if not rows:
+        return
+    place = slice(skip, skip + rows * BLOCK)
+    # a row's queries side by side, so that picking rows copies long stretches
+    queries = query[:, place].reshape(group, rows, BLOCK, d).transpose(0, 1).contiguous()
+    results = torch.empty_like(queries)
+    whole = k.shape[0] // BLOCK * BLOCK
+    keys, values = (x[:whole].reshape(-1, BLOCK * d) for x in (k, v))
+    mask = _diagonal(group, index.shape[1], query.dtype)
+    by_count: dict[int, list[int]] = {}
+    for i, count in enumerate(counts[base : base + rows].tolist()):
+        if count != DENSE:
+            by_count.setdefault(count, []).append(i)
+    for count, items in by_count.items():
+        step = max(1, _GATHERED_AT_ONCE // (count * BLOCK * d))
+        for at in range(0, len(items), step):
+            part = torch.tensor(items[at : at + step])
+            chosen = index[part + base, :count].long().flatten()
+            got, _ = dense.fused(
+                queries[part].view(len(part), 1, group * BLOCK, d),
+                keys.index_select(0, chosen).view(len(part), 1, count * BLOCK, d),
+                values.index_select(0, chosen).view(len(part), 1, count * BLOCK, d),
+                mask=mask[:, -count * BLOCK :],
+            )
+            results[part] = got.reshape(len(part), group, BLOCK, d)
+    target[:, place] = results.transpose(0, 1).reshape(group, rows * BLOCK, d)
 
 
 def _one(query: Tensor, k: Tensor, v: Tensor, target: Tensor, index: Tensor, row: int, first: int, front: int) -> None:
@@ -83,6 +91,7 @@ def _one(query: Tensor, k: Tensor, v: Tensor, target: Tensor, index: Tensor, row
     target[:, low:high] = got.reshape(group, -1, d)
 
 
+@functools.lru_cache(maxsize=4)
 def _diagonal(group: int, count: int, dtype: torch.dtype) -> Tensor:
     """[group × 128, count × 128]: nothing hidden but the future in the last block, which is the diagonal."""
     mask = torch.zeros(group * BLOCK, count * BLOCK, dtype=dtype)
