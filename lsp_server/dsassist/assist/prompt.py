@@ -15,7 +15,8 @@ from dsassist.settings import Settings
 __all__ = ["request_for"]
 
 CHARACTERS_PER_TOKEN = 3.2
-SUFFIX_SHARE = 0.15
+SUFFIX_SHARE = 0.06
+MANUAL_SUFFIX_SHARE = 0.15
 """Of the prompt. What follows the cursor is read anew with every key, because it comes after what was typed."""
 CONTEXT_SHARE = 0.4
 """The most of the prompt that other files may take."""
@@ -30,8 +31,9 @@ def request_for(
     budget = settings.context.max_tokens * CHARACTERS_PER_TOKEN
     kept = _within(context, budget * CONTEXT_SHARE)
     left = budget - sum(len(piece.text) for piece in kept)
-    suffix = cut_suffix(site.suffix, int(budget * SUFFIX_SHARE))
-    prefix = cut_prefix(site.prefix, int(left - budget * SUFFIX_SHARE))
+    after = budget * (MANUAL_SUFFIX_SHARE if site.manual else SUFFIX_SHARE)
+    suffix = cut_suffix(site.suffix, int(after))
+    prefix = cut_prefix(site.prefix, int(left - budget * MANUAL_SUFFIX_SHARE))
     tokens = settings.completion.max_tokens * (MANUAL_FACTOR if site.manual else 1)
     return CompletionRequest(
         prompt=prefix,

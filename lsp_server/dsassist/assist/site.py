@@ -35,6 +35,8 @@ class Site:
     suffix: str
     position: int
     """Code points before the cursor, with every line end counted as one."""
+    line: int = 0
+    """The cursor's line, from 0."""
     newline: str = "\n"
     repository: str = ""
     manual: bool = False
@@ -68,6 +70,7 @@ class Site:
             prefix=_readable(before),
             suffix=_readable(after),
             position=position,
+            line=text.count("\n", 0, offset),
             newline=newline,
             repository=repository,
             manual=manual,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
 from lsprotocol import types
 
 from dsassist.assist.completion import Completer, Suggestion
+from dsassist.assist.context import Gatherer
 from dsassist.assist.site import Site
+from dsassist.index import ContextPiece
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.protocol import DID_ACCEPT, DID_SHOW, WHY_NOTHING, Accepted, Shown
@@ -117,6 +120,7 @@ def register(server: Server) -> None:
             await state.completer.warm_up(state.site(document, head, len(head), manual=False))
 
     server.events.opened.append(opened)
+    server.events.closed.append(state.gatherer.forget)
     server.events.settings.append(state.renew)
     server.events.shutdown.append(state.close)
 
@@ -126,13 +130,25 @@ class _State:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self.completer = Completer(server.backend, server.settings, session=server.session)
+        self.gatherer = Gatherer(self._pieces)
+        self.completer = self._completer(server.settings)
+
+    def _completer(self, settings: Settings) -> Completer:
+        return Completer(self._server.backend, settings, self.gatherer, session=self._server.session)
+
+    async def _pieces(self, site: Site, budget: int) -> Sequence[ContextPiece]:
+        """What the index would have the model read."""
+        found = self._server.indexes.folder_of(site.document)
+        if found is None:
+            return ()
+        folder, path = found
+        return await folder.ask(folder.index.context_for, path, site.line, 0, budget)
 
     async def renew(self, old: Settings, new: Settings) -> None:
         self.completer.settings = new
         if (old.backend, old.engine) != (new.backend, new.engine):
             before = self.completer
-            self.completer = Completer(self._server.backend, new, session=self._server.session)
+            self.completer = self._completer(new)
             await before.close()
 
     async def close(self) -> None:
