@@ -90,7 +90,7 @@ function draw(graph: MapGraph): void {
 function arrange(): void {
   const lay = (rankDir: "LR" | "TB") => {
     const layout = { name: "dagre", rankDir, nodeSep: 18, rankSep: rankDir === "LR" ? 70 : 48, animate: false, fit: true, padding: 28 };
-    cy.layout(layout as cytoscape.LayoutOptions).run();
+    cy.layout(layout).run();
     return cy.zoom();
   };
   if (lay("TB") > lay("LR")) lay("TB");

@@ -71,7 +71,7 @@ export function processes(home, pattern) {
 
 export class Editor {
   /**
-   * @param {{ settings?: object, extension?: boolean, home?: string, folder?: string, trusted?: boolean, environment?: object }} options
+   * @param {{ settings?: object, extension?: boolean, home?: string, folder?: string, trusted?: boolean, environment?: object, prepare?: (folder: string) => void }} options
    */
   static async open(options = {}) {
     const editor = new Editor();
@@ -80,6 +80,7 @@ export class Editor {
     editor.home = options.home ?? makeHome();
     editor.folder = options.folder ?? path.join(editor.scratch, "project");
     if (!options.folder) fs.cpSync(path.join(ROOT, "tests/e2e/project"), editor.folder, { recursive: true });
+    options.prepare?.(editor.folder);
     const [data, extensions] = [path.join(editor.scratch, "data"), path.join(editor.scratch, "extensions")];
     fs.mkdirSync(path.join(data, "User"), { recursive: true });
     fs.writeFileSync(path.join(data, "User/settings.json"), JSON.stringify({
@@ -175,6 +176,7 @@ export class Editor {
 
   async screenshot(name) {
     fs.mkdirSync(ARTEFACTS, { recursive: true });
+    await this.page.waitForTimeout(350); // what fades in has done so
     await this.page.screenshot({ path: path.join(ARTEFACTS, `${name}.png`) });
   }
 

@@ -6,13 +6,19 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Editor, PATIENCE, processes, until } from "./harness.mjs";
 
+/** 100,000 short lines, and one very long one. */
+function bigFile() {
+  const lines = Array.from({ length: 100_000 }, (_, index) => `value_${index} = ${index}`);
+  return [...lines, `table = [${"1, ".repeat(4_000)}]`, ""].join("\n");
+}
+
 describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
   /** @type {Editor} */
   let editor;
   const lsp = () => processes(editor.home, /-m dsassist lsp/);
 
   before(async () => {
-    editor = await Editor.open();
+    editor = await Editor.open({ prepare: (folder) => fs.writeFileSync(path.join(folder, "shop/big.py"), bigFile()) });
   });
   after(async () => {
     await editor?.screenshot("99-end").catch(() => undefined);
@@ -233,9 +239,6 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
   });
 
   it("keeps up in a file of 100,000 lines, and says why it is silent in a very long line", async () => {
-    const lines = Array.from({ length: 100_000 }, (_, index) => `value_${index} = ${index}`);
-    lines.push(`table = [${"1, ".repeat(4_000)}]`, "");
-    fs.writeFileSync(path.join(editor.folder, "shop/big.py"), lines.join("\n"));
     await editor.file("big.py", 100_001, 9);
     await editor.type("1");
     await editor.command("dsassist: Why Was Nothing Suggested?");
