@@ -24,10 +24,24 @@ from pathlib import Path
 from typing import Any
 
 import _common
+
 from dsassist.assist import testgen
 from dsassist.errors import DsassistError
 
-PACKAGES = ("inflection", "humanize", "more_itertools", "toolz", "packaging", "click", "jinja2", "tomlkit", "boltons", "requests", "markdown", "sqlparse")
+PACKAGES = (
+    "inflection",
+    "humanize",
+    "more_itertools",
+    "toolz",
+    "packaging",
+    "click",
+    "jinja2",
+    "tomlkit",
+    "boltons",
+    "requests",
+    "markdown",
+    "sqlparse",
+)
 PUBLISHED = {"builds": 0.75, "passes": 0.57, "raises_coverage": 0.25}
 """TestGen-LLM (arXiv:2402.09171): test cases that build, pass, and raise coverage."""
 
@@ -38,7 +52,10 @@ def environment(cache: Path) -> Path:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(cache)], check=True)
         names = [name.replace("_", "-") for name in PACKAGES]
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "pytest", "coverage", "hypothesis", "pyyaml", *names], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "pytest", "coverage", "hypothesis", "pyyaml", *names],
+            check=True,
+        )
     return python
 
 
@@ -49,7 +66,10 @@ def sample(folders: list[Path], limit: int, seed: int) -> list[testgen.Target]:
     for folder in folders:
         found = []
         for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
-            if re.search(r"(^|/)(tests?|testing|_vendor|vendored|vendor)(/|$)|/(conftest|test_\w+|setup)\.py$|__main__\.py$", str(path.relative_to(folder.parent))):
+            if re.search(
+                r"(^|/)(tests?|testing|_vendor|vendored|vendor)(/|$)|/(conftest|test_\w+|setup)\.py$|__main__\.py$",
+                str(path.relative_to(folder.parent)),
+            ):
                 continue
             try:
                 found += testgen.in_file(path)
@@ -82,9 +102,36 @@ def covered_share(python: Path, root: Path, file: Path, test: Path, target: test
     """Lines of the target that coverage.py saw, as a share of those it counts."""
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder, "data"), Path(folder, "out.json")
-        command = [str(python), "-m", "coverage", "run", "--branch", f"--data-file={data}", f"--include={file}", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-        subprocess.run(command, cwd=root, capture_output=True, timeout=120, check=False, env={**os.environ, "PYTHONPATH": str(root)})
-        done = subprocess.run([str(python), "-m", "coverage", "json", f"--data-file={data}", "-o", str(out), "-q"], cwd=root, capture_output=True, timeout=60, check=False)
+        command = [
+            str(python),
+            "-m",
+            "coverage",
+            "run",
+            "--branch",
+            f"--data-file={data}",
+            f"--include={file}",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(test),
+        ]
+        subprocess.run(
+            command,
+            cwd=root,
+            capture_output=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+        done = subprocess.run(
+            [str(python), "-m", "coverage", "json", f"--data-file={data}", "-o", str(out), "-q"],
+            cwd=root,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
         if done.returncode or not out.exists():
             return None
         found = next(iter(json.loads(out.read_text())["files"].values()), None)
@@ -105,7 +152,18 @@ def fresh_runs(python: Path, root: Path, rows: list[dict[str, Any]], runs: int) 
         row["passed"] = 0
     for run in range(runs):
         env = {**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": str(1000 + run)}
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--tb=no", "-rfE", str(folder)]
+        command = [
+            str(python),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+            "--tb=no",
+            "-rfE",
+            str(folder),
+        ]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False, env=env)
         failed = {int(number) for number in re.findall(r"(?:FAILED|ERROR) \S*test_suite_(\d+)\.py", done.stdout)}
         for number, row in enumerate(rows):
@@ -113,14 +171,22 @@ def fresh_runs(python: Path, root: Path, rows: list[dict[str, Any]], runs: int) 
     shutil.rmtree(folder)
 
 
-def measure(target: testgen.Target, root: Path, file: Path, python: Path, sources: list[Any], seconds: float) -> dict[str, Any]:
+def measure(
+    target: testgen.Target, root: Path, file: Path, python: Path, sources: list[Any], seconds: float
+) -> dict[str, Any]:
     """One target: generate, then judge what was delivered."""
     started = time.monotonic()
-    row: dict[str, Any] = {"target": f"{file.relative_to(root)}::{target.qualname}", "package": root.name, "delivered": 0}
+    row: dict[str, Any] = {
+        "target": f"{file.relative_to(root)}::{target.qualname}",
+        "package": root.name,
+        "delivered": 0,
+    }
     try:
         chosen = [item for item in testgen.in_file(file) if item.qualname == target.qualname]
         report = asyncio.run(
-            testgen.generate(file, chosen, workspace=root, python=python, options=testgen.Options(seconds=seconds), sources=sources)
+            testgen.generate(
+                file, chosen, workspace=root, python=python, options=testgen.Options(seconds=seconds), sources=sources
+            )
         )
     except DsassistError as error:
         return {**row, "problem": str(error), "seconds": time.monotonic() - started, "funnel": {}}
@@ -148,7 +214,9 @@ def figures_of(rows: list[dict[str, Any]], runs: int) -> dict[str, Any]:
     return {
         "targets": len(rows),
         "delivered_share": round(len(delivered) / len(rows), 4) if rows else 0.0,
-        "pass_20_of_20_share": round(sum(row["passed"] == runs for row in delivered) / len(delivered), 4) if delivered else 0.0,
+        "pass_20_of_20_share": round(sum(row["passed"] == runs for row in delivered) / len(delivered), 4)
+        if delivered
+        else 0.0,
         "fresh_runs": runs,
         "median_line_coverage": round(statistics.median(shares), 4) if shares else 0.0,
         "mutation_score": round(sum(row["killed"] for row in delivered) / mutants, 4) if mutants else 0.0,
@@ -169,7 +237,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="fresh runs that a delivered suite must pass")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--model", action="store_true", help="ask the local engine for inputs, too")
-    parser.add_argument("--rows", type=Path, help="append one JSON line a target; targets that are there already are not run again")
+    parser.add_argument(
+        "--rows", type=Path, help="append one JSON line a target; targets that are there already are not run again"
+    )
     parser.add_argument("--stop-after", type=float, default=1e9, help="seconds after which no further target is begun")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -177,9 +247,20 @@ def main() -> None:
     cache = Path(os.environ.get("DSASSIST_BENCH_CACHE", Path.home() / ".cache" / "dsassist-bench")) / "testgen-packages"
     python = arguments.python or (Path(sys.executable) if arguments.source else environment(cache))
     if arguments.source:
-        folders = sorted(item for item in arguments.source.iterdir() if (item.is_dir() and any(item.glob("*.py"))) or item.suffix == ".py")
+        folders = sorted(
+            item
+            for item in arguments.source.iterdir()
+            if (item.is_dir() and any(item.glob("*.py"))) or item.suffix == ".py"
+        )
     else:
-        site = Path(subprocess.run([str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"], capture_output=True, text=True, check=True).stdout.strip())
+        site = Path(
+            subprocess.run(
+                [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+        )
         folders = [site / name if (site / name).is_dir() else site / f"{name}.py" for name in PACKAGES]
     for tool in ("pytest", "coverage"):
         if subprocess.run([str(python), "-c", f"import {tool}"], capture_output=True, check=False).returncode:
@@ -212,7 +293,12 @@ def main() -> None:
             own = [row for row in rows if row["delivered"] and row["package"] == root.name]
             if own:
                 fresh_runs(python, root, own, arguments.runs)
-    inputs = {"packages": [folder.stem for folder in folders], "targets": len(rows), "seed": arguments.seed, "model": bool(arguments.model)}
+    inputs = {
+        "packages": [folder.stem for folder in folders],
+        "targets": len(rows),
+        "seed": arguments.seed,
+        "model": bool(arguments.model),
+    }
     _common.report("testgen", inputs=inputs, figures=figures_of(rows, arguments.runs), ratios={})
 
 

@@ -50,7 +50,11 @@ class Case:
     @property
     def cost(self) -> tuple[int, int, int]:
         """Smaller is easier to read: no stand-ins, ordinary values, short."""
-        return self.mocks, self.job.get("rank", 0) // 3, sum(map(len, (*self.setup, self.act))) + sum(len(fact[2]) for fact in self.facts) // 4
+        return (
+            self.mocks,
+            self.job.get("rank", 0) // 3,
+            sum(map(len, (*self.setup, self.act))) + sum(len(fact[2]) for fact in self.facts) // 4,
+        )
 
     @property
     def prints(self) -> bool:
@@ -94,14 +98,14 @@ def import_lines(names: dict[str, Origin]) -> list[str]:
     return lines
 
 
-_APPROX = '''
+_APPROX = """
 def _near(left, right):
     if isinstance(right, dict):
         return left.keys() == right.keys() and all(_near(left[key], right[key]) for key in right)
     if isinstance(right, (list, tuple)):
         return type(left) is type(right) and len(left) == len(right) and all(map(_near, left, right))
     return left == right or abs(left - right) <= max(1e-12, 1e-6 * abs(right))
-'''
+"""
 
 
 def _assertion(fact: tuple[str, str, str]) -> str:
@@ -126,7 +130,9 @@ def bare_module(cases: list[Case]) -> str:
             act = "with _contextlib.redirect_stdout(_io.StringIO()) as output:\n" + indented(act)
         if case.outcome == "raise":
             check = f"assert _re.search({case.match}, str(error))" if case.match else "pass"
-            body.append(f"try:\n{indented(act)}\nexcept {case.exception} as error:\n    {check}\nelse:\n    raise AssertionError")
+            body.append(
+                f"try:\n{indented(act)}\nexcept {case.exception} as error:\n    {check}\nelse:\n    raise AssertionError"
+            )
         else:
             body += [act, *map(_assertion, case.facts)]
         parts.append(f"def case_{number}(tmp_path):\n" + indented("\n".join(body)))

@@ -38,6 +38,8 @@ class Consent:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps(sorted({*self._folders(), str(workspace.resolve())}), indent=1), encoding="utf-8")
+            self.path.write_text(
+                json.dumps(sorted({*self._folders(), str(workspace.resolve())}), indent=1), encoding="utf-8"
+            )
         except OSError as error:
             raise WorkspaceError(f"{self.path} cannot be written: {error.strerror}.") from error

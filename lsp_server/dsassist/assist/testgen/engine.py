@@ -89,7 +89,15 @@ async def generate(
 
 
 class _Run:
-    def __init__(self, path: Path, workspace: Path, python: Path, options: Options, sources: Sequence[Source], on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        workspace: Path,
+        python: Path,
+        options: Options,
+        sources: Sequence[Source],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
         self.path, self.workspace, self.python, self.options = path, workspace, python, options
         self.sources: list[Source] = [DocstringSource(), CallSiteSource(), *sources]
         self.on_progress = on_progress
@@ -104,7 +112,9 @@ class _Run:
     def _say(self, report: TargetReport, stage: str) -> None:
         self.on_progress(Progress(report.target, stage, self.done, self.total, report))
 
-    def _load(self, probe: Probe, names: Sequence[project.ImportName], known: dict[str, tuple[str, str]]) -> dict[str, object]:
+    def _load(
+        self, probe: Probe, names: Sequence[project.ImportName], known: dict[str, tuple[str, str]]
+    ) -> dict[str, object]:
         box = probe.sandbox
         roots = [box.work / name.root.relative_to(self.workspace) for name in names]
         answer = probe.ask(
@@ -115,17 +125,29 @@ class _Run:
             timeout=30.0,
         )  # fmt: skip
         if not answer["ok"]:
-            raise TestGenerationError(f"{self.path.name} cannot be imported: {answer['error']}", remedy=_import_remedy(str(answer["error"]), self.python))
+            raise TestGenerationError(
+                f"{self.path.name} cannot be imported: {answer['error']}",
+                remedy=_import_remedy(str(answer["error"]), self.python),
+            )
         return answer
 
     async def generate(self, targets: Sequence[Target]) -> FileReport:
         source, tree = read_tree(self.path)
         names = project.import_names(self.path, self.workspace)
         if not names:
-            raise TestGenerationError(f"{self.path.name} has no name under which Python could import it.", remedy="Rename it to a valid module name.")
+            raise TestGenerationError(
+                f"{self.path.name} has no name under which Python could import it.",
+                remedy="Rename it to a valid module name.",
+            )
         self.total = len(targets)
-        needed = [self.workspace / self.path.relative_to(self.workspace).parts[0], self.workspace / "tests", self.workspace / "test"]
-        self.sandbox = box = await asyncio.to_thread(lambda: Sandbox(self.workspace, limits=self.options.limits, needed=needed))
+        needed = [
+            self.workspace / self.path.relative_to(self.workspace).parts[0],
+            self.workspace / "tests",
+            self.workspace / "test",
+        ]
+        self.sandbox = box = await asyncio.to_thread(
+            lambda: Sandbox(self.workspace, limits=self.options.limits, needed=needed)
+        )
         probes = [Probe(box, self.python, seed=0), Probe(box, self.python, seed=4242)]
         loaded = await asyncio.to_thread(self._load, probes[0], names, {})
         module = str(loaded["module"])
@@ -143,7 +165,13 @@ class _Run:
             report = TargetReport(target.qualname, target.line)
             file.targets.append(report)
             try:
-                facts = Facts(target, source, tree, module, project.usages(target.name, self.workspace, self.path) if not target.owner else ())
+                facts = Facts(
+                    target,
+                    source,
+                    tree,
+                    module,
+                    project.usages(target.name, self.workspace, self.path) if not target.owner else (),
+                )
                 cases = await self._cases(facts, report, probes)
                 parameters = _parameters(target)
                 made = render(target.qualname, cases, style, parameters, taken)
@@ -188,7 +216,9 @@ class _Run:
             report.drop(why, counts.get(key, 0))
         for flag, why in _BLOCKED.items():
             report.drop(why, counts.get(f"flag {flag}", 0))
-        report.funnel["passes"] = max(0, report.funnel["collects"] - sum(counts.get(key, 0) for key in _USELESS if key != "setup"))
+        report.funnel["passes"] = max(
+            0, report.funnel["collects"] - sum(counts.get(key, 0) for key in _USELESS if key != "setup")
+        )
         everything = [Case.of(item) for item in found["candidates"]]
         report.suspicions += oracle.crashes(target, everything)
         good = [case for case in everything if _usable(case)]
@@ -200,7 +230,9 @@ class _Run:
         chosen = minimise.shortlist(good, 48)
         self._say(report, "observing again")
         answer = await asyncio.to_thread(
-            probes[1].ask, {"op": "replay", **place, "candidates": [case.job for case in chosen], "seconds": min(15.0, budget / 4)}, timeout=budget
+            probes[1].ask,
+            {"op": "replay", **place, "candidates": [case.job for case in chosen], "seconds": min(15.0, budget / 4)},
+            timeout=budget,
         )
         stable = [case for case, again in zip(chosen, answer.get("answers", []), strict=False) if _settle(case, again)]
         report.drop("differs from run to run", len(chosen) - len(stable))
@@ -236,7 +268,13 @@ class _Run:
         return sorted(kept, key=lambda case: (case.outcome == "raise", not case.stated))
 
     async def _verified(
-        self, made: list[Rendered], report: TargetReport, style: project.Style, roots: list[Path], test_path: Path, existing: str
+        self,
+        made: list[Rendered],
+        report: TargetReport,
+        style: project.Style,
+        roots: list[Path],
+        test_path: Path,
+        existing: str,
     ) -> list[Rendered]:
         """Those that pass every one of ``options.rounds`` fresh runs of the project's test runner."""
         if not made:
@@ -244,14 +282,22 @@ class _Run:
         assert self.sandbox is not None
         box = self.sandbox
         runner = Runner(box, self.python, style, [box.work / root.relative_to(self.workspace) for root in roots])
-        file = box.work / (test_path.relative_to(self.workspace).parent if test_path.is_relative_to(self.workspace) else Path()) / "test_dsassist_generated.py"
+        file = (
+            box.work
+            / (test_path.relative_to(self.workspace).parent if test_path.is_relative_to(self.workspace) else Path())
+            / "test_dsassist_generated.py"
+        )
         for _ in range(2):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(extend("", made, style, "generated"), encoding="utf-8")
             names = {item.name for item in made}
             _, passed, output = await asyncio.to_thread(
                 lambda names=names: runner.stable(  # type: ignore[misc]
-                    file, names, self.options.rounds, timeout=max(20.0, self.options.seconds / 2), on_round=lambda n: self._say(report, f"fresh run {n} of {self.options.rounds}")
+                    file,
+                    names,
+                    self.options.rounds,
+                    timeout=max(20.0, self.options.seconds / 2),
+                    on_round=lambda n: self._say(report, f"fresh run {n} of {self.options.rounds}"),
                 )
             )
             if output:
@@ -272,7 +318,9 @@ class _Run:
         for item in made:
             lines = {line for case in item.cases for arc in case.arcs for line in arc if line > 0}
             kills = set().union(*(case.kills for case in item.cases))
-            report.kept.append(Kept(item.name, item.cases[0].source, item.cases[0].stated, len(lines), len(kills), len(item.cases)))
+            report.kept.append(
+                Kept(item.name, item.cases[0].source, item.cases[0].stated, len(lines), len(kills), len(item.cases))
+            )
 
 
 def _usable(case: Case) -> bool:
@@ -294,7 +342,11 @@ def _settle(case: Case, again: dict[str, object]) -> bool:
     other = again.get("facts")
     known = {tuple(fact) for fact in other} if isinstance(other, list) else set()
     case.facts = [fact for fact in case.facts if tuple(fact) in known]
-    if all(fact[1] == "isinstance" for fact in case.facts) and case.job.get("facts") and len(case.facts) < len(case.job["facts"]):
+    if (
+        all(fact[1] == "isinstance" for fact in case.facts)
+        and case.job.get("facts")
+        and len(case.facts) < len(case.job["facts"])
+    ):
         return False  # all that was specific was bound to the run
     return bool(case.facts)
 

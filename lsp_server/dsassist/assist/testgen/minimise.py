@@ -22,7 +22,9 @@ def shortlist(cases: list[Case], size: int) -> list[Case]:
     return chosen
 
 
-def smallest(cases: list[Case], covered: frozenset[tuple[int, int]] = frozenset(), *, most: int = 14) -> tuple[list[Case], int, int]:
+def smallest(
+    cases: list[Case], covered: frozenset[tuple[int, int]] = frozenset(), *, most: int = 14
+) -> tuple[list[Case], int, int]:
     """Greedy choice: each kept case raises coverage over ``covered`` (the project's own tests) and kills a mutant that those kept before it left alive.
 
     Returns:

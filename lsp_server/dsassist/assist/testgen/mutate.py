@@ -75,10 +75,19 @@ def _changes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Chan
         for change, edit in _edits(node):
             yield getattr(node, "lineno", function.lineno), change, _at(position, edit)
         for field, body in ast.iter_fields(node):
-            if field in ("body", "orelse", "finalbody") and isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+            if (
+                field in ("body", "orelse", "finalbody")
+                and isinstance(body, list)
+                and body
+                and isinstance(body[0], ast.stmt)
+            ):
                 for index, statement in enumerate(body):
                     if _removable(statement):
-                        yield statement.lineno, f"remove `{ast.unparse(statement).splitlines()[0][:60]}`", _at(position, _removal(field, index))
+                        yield (
+                            statement.lineno,
+                            f"remove `{ast.unparse(statement).splitlines()[0][:60]}`",
+                            _at(position, _removal(field, index)),
+                        )
 
 
 def _untouched(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
@@ -93,7 +102,9 @@ def _untouched(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
             parts.append(node)
         elif isinstance(node, ast.JoinedStr):
             parts += [item for item in node.values if isinstance(item, ast.Constant)]
-            parts += [item.format_spec for item in node.values if isinstance(item, ast.FormattedValue) and item.format_spec]
+            parts += [
+                item.format_spec for item in node.values if isinstance(item, ast.FormattedValue) and item.format_spec
+            ]
         elif isinstance(node, ast.match_case):
             parts.append(node.pattern)
     return {id(inner) for part in parts for inner in ast.walk(part)}
@@ -154,7 +165,11 @@ def _edits(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], None]]]:
             yield "return None", _set("value", ast.Constant(None))
     elif isinstance(node, ast.Yield) and node.value is not None:
         yield "yield None", _set("value", ast.Constant(None))
-    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not isinstance(node.value, ast.Constant):
+    elif (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and not isinstance(node.value, ast.Constant)
+    ):
         yield "assign None", _set("value", ast.Constant(None))
     elif isinstance(node, ast.Break):
         yield "break → continue", _become(ast.Continue)
@@ -163,7 +178,9 @@ def _edits(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], None]]]:
 
 
 def _negated(test: ast.expr) -> ast.expr:
-    return test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else ast.UnaryOp(ast.Not(), test)
+    return (
+        test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else ast.UnaryOp(ast.Not(), test)
+    )
 
 
 def _become(kind: type[ast.stmt]) -> Callable[[ast.AST], None]:

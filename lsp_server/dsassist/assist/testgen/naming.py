@@ -53,8 +53,14 @@ def _outcome(case: Case) -> str:
         return f"is_{right.lower()}"
     if left.startswith("output."):
         return "prints"
-    if not left.startswith(("result", "list(result", "len(result", "sorted(result", "str(result", "repr(result", "type(result")):
-        return f"changes_{re.split(r'[^A-Za-z0-9_]', left.partition('(')[2] or left)[0]}" if ".mock_calls" not in left else "calls_collaborator"
+    if not left.startswith(
+        ("result", "list(result", "len(result", "sorted(result", "str(result", "repr(result", "type(result")
+    ):
+        return (
+            f"changes_{re.split(r'[^A-Za-z0-9_]', left.partition('(')[2] or left)[0]}"
+            if ".mock_calls" not in left
+            else "calls_collaborator"
+        )
     if relation == "==" and right in ('""', "[]", "{}", "()", "set()", 'b""'):
         return "is_empty"
     word = case.kind.strip("_")
@@ -71,7 +77,15 @@ def _distinction(case: Case) -> str:
         elif isinstance(value, bool):
             label = f"{keyword}_{str(value).lower()}" if keyword else str(value).lower()
         elif isinstance(value, int | float):
-            label = "zero" if value == 0 else "negative" if value < 0 else f"{keyword}_{value}" if keyword and isinstance(value, int) else ""
+            label = (
+                "zero"
+                if value == 0
+                else "negative"
+                if value < 0
+                else f"{keyword}_{value}"
+                if keyword and isinstance(value, int)
+                else ""
+            )
         elif isinstance(value, str | bytes | list | tuple | dict | set) and not value:
             label = f"empty_{type(value).__name__}"
         elif isinstance(value, str) and re.fullmatch(r"\w{1,12}", value):

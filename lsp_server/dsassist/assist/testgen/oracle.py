@@ -37,15 +37,25 @@ def judge_examples(target: Target, cases: list[Case]) -> tuple[list[Case], list[
             if case.outcome == "raise" and case.exception.rpartition(".")[2] == raises.rpartition(".")[2]:
                 case.stated = True
             else:
-                suspicions.append(Suspicion(target.qualname, _call(case), f"the docstring shows {raises}; it {_did(case)}", "stated"))
+                suspicions.append(
+                    Suspicion(target.qualname, _call(case), f"the docstring shows {raises}; it {_did(case)}", "stated")
+                )
                 continue
         elif expected:
             if case.outcome == "raise":
-                suspicions.append(Suspicion(target.qualname, _call(case), f"the docstring shows {expected}; it {_did(case)}", "stated"))
+                suspicions.append(
+                    Suspicion(
+                        target.qualname, _call(case), f"the docstring shows {expected}; it {_did(case)}", "stated"
+                    )
+                )
                 continue
             verdict = _agrees(case, expected)
             if verdict is False:
-                suspicions.append(Suspicion(target.qualname, _call(case), f"the docstring shows {expected}; it {_did(case)}", "stated"))
+                suspicions.append(
+                    Suspicion(
+                        target.qualname, _call(case), f"the docstring shows {expected}; it {_did(case)}", "stated"
+                    )
+                )
                 continue
             case.stated = verdict is True
         kept.append(case)
@@ -67,7 +77,13 @@ def _agrees(case: Case, expected: str) -> bool | None:
     except (ValueError, SyntaxError):
         return None
     if isinstance(want, float) or isinstance(got, float):
-        return isinstance(want, int | float) and isinstance(got, int | float) and abs(want - got) <= 10 ** -_decimals(expected) if _decimals(expected) else want == got
+        return (
+            isinstance(want, int | float)
+            and isinstance(got, int | float)
+            and abs(want - got) <= 10 ** -_decimals(expected)
+            if _decimals(expected)
+            else want == got
+        )
     return bool(want == got)
 
 
@@ -92,8 +108,14 @@ _PROMISES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
 _CONDITIONS: tuple[tuple[str, Callable[[object], bool]], ...] = (
     (r"negative", lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value < 0),
     (r"\bzero\b", lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value == 0),
-    (r"not positive|non-positive|less than (1|one)|below (1|one)", lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value <= 0),
-    (r"\bempty\b|has no (items|elements|values)", lambda value: isinstance(value, str | bytes | list | tuple | dict | set) and not value),
+    (
+        r"not positive|non-positive|less than (1|one)|below (1|one)",
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value <= 0,
+    ),
+    (
+        r"\bempty\b|has no (items|elements|values)",
+        lambda value: isinstance(value, str | bytes | list | tuple | dict | set) and not value,
+    ),
     (r"is None\b", lambda value: value is None),
 )
 
@@ -115,7 +137,12 @@ def contradictions(target: Target, cases: list[Case]) -> list[Suspicion]:
     for case in sorted(cases, key=lambda item: item.cost):
         if case.mocks:
             continue
-        for why in (*_broken_promises(text, case), *_missing_raises(text, case, parameters), *_missing_none(text, case, parameters), *_changed_input(text, case)):
+        for why in (
+            *_broken_promises(text, case),
+            *_missing_raises(text, case, parameters),
+            *_missing_none(text, case, parameters),
+            *_changed_input(text, case),
+        ):
             found.setdefault(why.split(";")[0], Suspicion(target.qualname, _call(case), why, "stated"))
     return list(found.values())[:6]
 
@@ -146,7 +173,10 @@ def _arguments(case: Case, parameters: list[str]) -> dict[str, object]:
     return values
 
 
-_RAISES = re.compile(r"(?:raises?:?\s+`*(\w+(?:Error|Exception))`*:?\s*(?:is raised )?(?:if|when|for)\s+([^.;]+)|:raises\s+(\w+):\s*(?:if|when|for)?\s*([^.;:]+)|\b(\w+Error):\s*(?:if|when)\s+([^.;]+))", re.IGNORECASE)
+_RAISES = re.compile(
+    r"(?:raises?:?\s+`*(\w+(?:Error|Exception))`*:?\s*(?:is raised )?(?:if|when|for)\s+([^.;]+)|:raises\s+(\w+):\s*(?:if|when|for)?\s*([^.;:]+)|\b(\w+Error):\s*(?:if|when)\s+([^.;]+))",
+    re.IGNORECASE,
+)
 
 
 def _missing_raises(text: str, case: Case, parameters: list[str]) -> list[str]:
@@ -154,18 +184,32 @@ def _missing_raises(text: str, case: Case, parameters: list[str]) -> list[str]:
     for match in _RAISES.finditer(text):
         exception = next(filter(None, match.group(1, 3, 5)))
         condition = next(filter(None, match.group(2, 4, 6)))
-        if _holds(condition, _arguments(case, parameters)) and (case.outcome == "return" or (case.exception.rpartition(".")[2] != exception and not case.purpose)):
+        if _holds(condition, _arguments(case, parameters)) and (
+            case.outcome == "return" or (case.exception.rpartition(".")[2] != exception and not case.purpose)
+        ):
             found.append(f"the docstring says {exception} when {condition.strip()}; it {_did(case)}")
     return found
 
 
 def _missing_none(text: str, case: Case, parameters: list[str]) -> list[str]:
-    match = re.search(r"returns?:?\s+`*(None|0|False|True|\[\]|\{\}|an empty \w+|-1)`*\s+(?:if|when|for)\s+([^.;,]+)", text, re.IGNORECASE)
+    match = re.search(
+        r"returns?:?\s+`*(None|0|False|True|\[\]|\{\}|an empty \w+|-1)`*\s+(?:if|when|for)\s+([^.;,]+)",
+        text,
+        re.IGNORECASE,
+    )
     if not match or not _holds(match.group(2), _arguments(case, parameters)):
         return []
     stated = match.group(1)
-    shown = case.facts[0][2] if case.outcome == "return" and case.facts and case.facts[0][0] in ("result", "list(result)") else ""
-    fine = shown in ('""', "[]", "()", "{}", "set()") if stated.startswith("an empty") else shown in (stated, stated.capitalize(), f"{stated}.0")
+    shown = (
+        case.facts[0][2]
+        if case.outcome == "return" and case.facts and case.facts[0][0] in ("result", "list(result)")
+        else ""
+    )
+    fine = (
+        shown in ('""', "[]", "()", "{}", "set()")
+        if stated.startswith("an empty")
+        else shown in (stated, stated.capitalize(), f"{stated}.0")
+    )
     return [] if fine else [f"the docstring says {stated} when {match.group(2).strip()}; it {_did(case)}"]
 
 
@@ -181,7 +225,13 @@ def _holds(condition: str, values: dict[str, object]) -> bool:
         value = values[name]
         if compared and isinstance(value, int | float):
             limit = float(compared.group(2))
-            return {"<": value < limit, "<=": value <= limit, ">": value > limit, ">=": value >= limit, "==": value == limit}[compared.group(1)]
+            return {
+                "<": value < limit,
+                "<=": value <= limit,
+                ">": value > limit,
+                ">=": value >= limit,
+                "==": value == limit,
+            }[compared.group(1)]
         matching = [test for pattern, test in _CONDITIONS if re.search(pattern, words)]
         if matching and any(test(value) for test in matching):
             return True
@@ -189,27 +239,70 @@ def _holds(condition: str, values: dict[str, object]) -> bool:
 
 
 def _changed_input(text: str, case: Case) -> list[str]:
-    if not re.search(r"(without (modifying|changing|mutating)|does not (modify|change|mutate)|is not (modified|changed)|(left|leaves?) [^.]{0,30}(unchanged|untouched|unmodified|alone))", text, re.IGNORECASE):
+    if not re.search(
+        r"(without (modifying|changing|mutating)|does not (modify|change|mutate)|is not (modified|changed)|(left|leaves?) [^.]{0,30}(unchanged|untouched|unmodified|alone))",
+        text,
+        re.IGNORECASE,
+    ):
         return []
-    changed = [left for left, relation, _ in case.facts if relation == "==" and left in {line.split(" = ")[0] for line in case.setup}]
+    changed = [
+        left
+        for left, relation, _ in case.facts
+        if relation == "==" and left in {line.split(" = ")[0] for line in case.setup}
+    ]
     return [f"the docstring says that the input stays as it is; {changed[0]} changes"] if changed else []
 
 
-_ACCIDENTS = {"IndexError", "KeyError", "ZeroDivisionError", "UnboundLocalError", "AttributeError", "TypeError", "RecursionError", "NameError"}
+_ACCIDENTS = {
+    "IndexError",
+    "KeyError",
+    "ZeroDivisionError",
+    "UnboundLocalError",
+    "AttributeError",
+    "TypeError",
+    "RecursionError",
+    "NameError",
+}
 
 
 def crashes(target: Target, cases: list[Case]) -> list[Suspicion]:
     """Inputs that fit every annotation (all parameters have one) on which the target's own code raises what it never says it raises."""
     arguments = target.node.args
-    parameters = [item for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs) if item.arg not in ("self", "cls")]
-    if not parameters or any(item.annotation is None or ast.unparse(item.annotation) in ("Any", "object", "typing.Any") for item in parameters):
+    parameters = [
+        item
+        for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        if item.arg not in ("self", "cls")
+    ]
+    if not parameters or any(
+        item.annotation is None or ast.unparse(item.annotation) in ("Any", "object", "typing.Any")
+        for item in parameters
+    ):
         return []
     found: dict[str, Suspicion] = {}
     for case in sorted(cases, key=lambda item: item.cost):
-        if case.outcome != "raise" or case.purpose or case.mocks or case.kind not in _ACCIDENTS or not case.job.get("where"):
+        if (
+            case.outcome != "raise"
+            or case.purpose
+            or case.mocks
+            or case.kind not in _ACCIDENTS
+            or not case.job.get("where")
+        ):
             continue
-        if case.job.get("source") == "model" or case.job.get("loose") or case.kind in target.docstring or set(case.job.get("flags", ())):
+        if (
+            case.job.get("source") == "model"
+            or case.job.get("loose")
+            or case.kind in target.docstring
+            or set(case.job.get("flags", ()))
+        ):
             continue
         where = case.job["where"]
-        found.setdefault(f"{case.kind} {where}", Suspicion(target.qualname, _call(case), f"raises {case.kind} at line {where}: {case.job.get('message', '')[:80]}", "likely"))
+        found.setdefault(
+            f"{case.kind} {where}",
+            Suspicion(
+                target.qualname,
+                _call(case),
+                f"raises {case.kind} at line {where}: {case.job.get('message', '')[:80]}",
+                "likely",
+            ),
+        )
     return list(found.values())[:3]

@@ -33,7 +33,12 @@ class Probe:
         home.mkdir(exist_ok=True)
         self.scratch = sandbox.scratch / f"runs-{seed}"
         self.scratch.mkdir(exist_ok=True)
-        extra = {"PYTHONHASHSEED": str(seed), "HOME": str(home), "TMPDIR": str(self.scratch), "TZ": "UTC" if seed == 0 else "Asia/Tokyo"}
+        extra = {
+            "PYTHONHASHSEED": str(seed),
+            "HOME": str(home),
+            "TMPDIR": str(self.scratch),
+            "TZ": "UTC" if seed == 0 else "Asia/Tokyo",
+        }
         if "DSASSIST_PROBE_DEBUG" in os.environ:
             extra["DSASSIST_PROBE_DEBUG"] = "1"
         self.process = sandbox.start(
@@ -48,7 +53,9 @@ class Probe:
     def __enter__(self) -> Probe:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -75,12 +82,16 @@ class Probe:
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self.close()
-                raise TestGenerationError(f"Stopped after {timeout:.0f} s: {what} did not end.", remedy="Does it wait for something or loop for ever?")
+                raise TestGenerationError(
+                    f"Stopped after {timeout:.0f} s: {what} did not end.",
+                    remedy="Does it wait for something or loop for ever?",
+                )
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:
                 self.close()
                 raise TestGenerationError(
-                    f"Python ended during {what}.", remedy="Code that runs on import may call sys.exit or os._exit, or need more memory than allowed."
+                    f"Python ended during {what}.",
+                    remedy="Code that runs on import may call sys.exit or os._exit, or need more memory than allowed.",
                 )
             received += chunk
         answer: dict[str, Any] = json.loads(received)

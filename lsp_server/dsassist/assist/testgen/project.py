@@ -77,7 +77,10 @@ def find_python(workspace: Path, setting: str = "") -> Path:
     if setting:
         found = shutil.which(setting) or shutil.which(str(workspace / setting))
         if not found:
-            raise TestGenerationError(f"testgen.python names {setting}, which is no interpreter.", remedy="Correct the setting or leave it empty.")
+            raise TestGenerationError(
+                f"testgen.python names {setting}, which is no interpreter.",
+                remedy="Correct the setting or leave it empty.",
+            )
         return Path(os.path.abspath(found))  # noqa: PTH100 - a virtual environment's python is a link that must not be followed
     places = [workspace / name for name in (".venv", "venv", "env", ".env")]
     if active := os.environ.get("VIRTUAL_ENV"):
@@ -110,14 +113,20 @@ def test_file(path: Path, workspace: Path, *, has_pytest: bool) -> tuple[Path, S
     """The test file that belongs to ``path`` (it may not exist yet) and the project's style."""
     tests = [item for item in _python_files(workspace) if _is_test(item)]
     stem = path.stem if path.stem != "__init__" else path.parent.name
-    own = [item for item in tests if item.stem in (f"test_{stem}", f"{stem}_test", f"test{stem}", f"test_{stem.strip('_')}")]
+    own = [
+        item
+        for item in tests
+        if item.stem in (f"test_{stem}", f"{stem}_test", f"test{stem}", f"test_{stem.strip('_')}")
+    ]
     parts = set(path.relative_to(workspace).parts[:-1]) if path.is_relative_to(workspace) else set()
     own.sort(key=lambda item: (-len(parts & set(item.parts)), len(item.parts), str(item)))
     if own:
         return own[0], _style(own, has_pytest)
     style = _style(tests[:40], has_pytest)
     name = f"test_{stem.strip('_') or 'module'}.py"
-    folder = next((workspace / place for place in ("tests", "test") if (workspace / place).is_dir()), workspace / "tests")
+    folder = next(
+        (workspace / place for place in ("tests", "test") if (workspace / place).is_dir()), workspace / "tests"
+    )
     if path.is_relative_to(workspace):
         inner = path.relative_to(workspace).parts[:-1]
         for skip in range(len(inner)):

@@ -45,7 +45,10 @@ def _group_key(case: Case) -> object:
     left, relation, _ = case.facts[0]
     if left != "result" or relation not in ("==", "is") or _arguments_text(case) not in case.act:
         return None
-    if any(code.isidentifier() and code not in ("True", "False", "None") and code not in case.imports for _, code in case.arguments):
+    if any(
+        code.isidentifier() and code not in ("True", "False", "None") and code not in case.imports
+        for _, code in case.arguments
+    ):
         return None
     template = case.act.replace(_arguments_text(case), "(…)")
     return template, relation, tuple(keyword for keyword, _ in case.arguments), len(case.arguments), case.stated
@@ -75,16 +78,25 @@ def _one(qualname: str, group: list[Case], style: Style, parameters: list[str], 
                 arguments = ["tmp_path"]
             else:
                 needed |= {"tempfile": ("tempfile", ""), "Path": ("pathlib", "Path")}
-                body = ["folder = tempfile.TemporaryDirectory()", "self.addCleanup(folder.cleanup)", "tmp_path = Path(folder.name)", *body]
+                body = [
+                    "folder = tempfile.TemporaryDirectory()",
+                    "self.addCleanup(folder.cleanup)",
+                    "tmp_path = Path(folder.name)",
+                    *body,
+                ]
     imports |= needed
     if style == "unittest":
         arguments = ["self"]
     code = double_quoted(f"{decorator}def {name}({', '.join(arguments)}):\n" + indented("\n".join([*lines, *body])))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    return Rendered(name, code, {label: origin for label, origin in imports.items() if label in used}, tuple(group), qualname)
+    return Rendered(
+        name, code, {label: origin for label, origin in imports.items() if label in used}, tuple(group), qualname
+    )
 
 
-def _parametrised(group: list[Case], style: Style, parameters: list[str]) -> tuple[str, list[str], list[str], dict[str, Origin]]:
+def _parametrised(
+    group: list[Case], style: Style, parameters: list[str]
+) -> tuple[str, list[str], list[str], dict[str, Origin]]:
     first = group[0]
     names = []
     for position, (keyword, _) in enumerate(first.arguments):
@@ -92,7 +104,12 @@ def _parametrised(group: list[Case], style: Style, parameters: list[str]) -> tup
         name = name.strip("_") or f"argument_{position}"
         names.append(f"{name}_" if name in first.imports or name in ("expected", "request", "self", *names) else name)
     call = first.act.replace(
-        _arguments_text(first), "(" + ", ".join(f"{keyword}={name}" if keyword else name for name, (keyword, _) in zip(names, first.arguments, strict=True)) + ")"
+        _arguments_text(first),
+        "("
+        + ", ".join(
+            f"{keyword}={name}" if keyword else name for name, (keyword, _) in zip(names, first.arguments, strict=True)
+        )
+        + ")",
     ).removeprefix("result = ")
     rows = [f"({', '.join([*(code for _, code in case.arguments), case.facts[0][2]])})" for case in group]
     relation = first.facts[0][1]
@@ -104,7 +121,10 @@ def _parametrised(group: list[Case], style: Style, parameters: list[str]) -> tup
     method = "assertEqual" if relation == "==" else "assertIs"
     joined = ", ".join([*names, "expected"])
     body = [f"for {joined} in [", *(f"    {row}," for row in rows), "]:"]
-    body += [f"    with self.subTest({', '.join(f'{name}={name}' for name in names)}):", f"        self.{method}({call}, expected)"]
+    body += [
+        f"    with self.subTest({', '.join(f'{name}={name}' for name in names)}):",
+        f"        self.{method}({call}, expected)",
+    ]
     return "", [], body, {}
 
 
@@ -119,13 +139,23 @@ def _body(case: Case, style: Style) -> tuple[list[str], dict[str, Origin]]:
             needed["pytest"] = ("pytest", "")
             opener = f"with pytest.raises({case.exception}{f', match={match}' if match else ''}):"
         else:
-            opener = f"with self.assertRaisesRegex({case.exception}, {match}):" if match else f"with self.assertRaises({case.exception}):"
+            opener = (
+                f"with self.assertRaisesRegex({case.exception}, {match}):"
+                if match
+                else f"with self.assertRaises({case.exception}):"
+            )
         return [*body, opener, indented(act)], needed
     facts = case.facts
     if case.prints:
         needed |= {"contextlib": ("contextlib", ""), "io": ("io", "")}
         act = "with contextlib.redirect_stdout(io.StringIO()) as output:\n" + indented(act)
-    elif len(facts) == 1 and facts[0][0] == "result" and act.startswith("result = ") and "\n" not in act and len(act) < 70:
+    elif (
+        len(facts) == 1
+        and facts[0][0] == "result"
+        and act.startswith("result = ")
+        and "\n" not in act
+        and len(act) < 70
+    ):
         return [*body, _assertion((act.removeprefix("result = "), facts[0][1], facts[0][2]), style, needed)], needed
     if not any(re.search(r"\bresult\b", fact[0]) for fact in facts) and act.startswith("result = "):
         act = act.removeprefix("result = ")
@@ -134,7 +164,11 @@ def _body(case: Case, style: Style) -> tuple[list[str], dict[str, Origin]]:
 
 def _assertion(fact: tuple[str, str, str], style: Style, needed: dict[str, Origin]) -> str:
     left, relation, right = fact
-    if relation in ("==", "is") and re.match(r"(not|lambda|await)\b|.* (==|!=|<|>|<=|>=|in|is|and|or|if) ", left) and "(" not in left[:1]:
+    if (
+        relation in ("==", "is")
+        and re.match(r"(not|lambda|await)\b|.* (==|!=|<|>|<=|>=|in|is|and|or|if) ", left)
+        and "(" not in left[:1]
+    ):
         left = f"({left})"
     if style == "pytest":
         if relation == "approx":
@@ -145,9 +179,11 @@ def _assertion(fact: tuple[str, str, str], style: Style, needed: dict[str, Origi
             "startswith": f"assert {left}.startswith({right})",
         }[relation]  # fmt: skip
     if relation == "is":
-        return {"None": f"self.assertIsNone({left})", "True": f"self.assertIs({left}, True)", "False": f"self.assertIs({left}, False)"}.get(
-            right, f"self.assertIs({left}, {right})"
-        )
+        return {
+            "None": f"self.assertIsNone({left})",
+            "True": f"self.assertIs({left}, True)",
+            "False": f"self.assertIs({left}, False)",
+        }.get(right, f"self.assertIs({left}, {right})")
     if relation == "approx":
         try:
             number = isinstance(ast.literal_eval(right), float)
@@ -210,7 +246,9 @@ def extend(existing: str, tests: list[Rendered], style: Style, stem: str) -> str
 
 def _ordered(merged: dict[str, Origin]) -> str:
     """Standard library, others, in two blocks."""
-    standard = {name: origin for name, origin in merged.items() if origin[0].partition(".")[0] in sys.stdlib_module_names}
+    standard = {
+        name: origin for name, origin in merged.items() if origin[0].partition(".")[0] in sys.stdlib_module_names
+    }
     others = {name: origin for name, origin in merged.items() if name not in standard}
     blocks = []
     for block in (standard, others):
@@ -218,7 +256,9 @@ def _ordered(merged: dict[str, Origin]) -> str:
         joined: dict[str, list[str]] = {}
         for line in lines:
             match = re.fullmatch(r"from (\S+) import (.+)", line)
-            joined.setdefault(f"from {match.group(1)} import " if match else line, []).append(match.group(2) if match else "")
+            joined.setdefault(f"from {match.group(1)} import " if match else line, []).append(
+                match.group(2) if match else ""
+            )
         plain = sorted(head for head in joined if head.startswith("import "))
         froms = [_wrapped(head, sorted(names)) for head, names in sorted(joined.items()) if head.startswith("from ")]
         if plain or froms:
@@ -267,10 +307,23 @@ def formatted(text: str, workspace: Path, path: Path) -> str:
         (workspace / name).read_text(encoding="utf-8", errors="replace") for name in ("pyproject.toml", "ruff.toml", "setup.cfg", ".pre-commit-config.yaml")
         if (workspace / name).is_file()
     )  # fmt: skip
-    for tool, command in (("black", ["-q", "-", "--stdin-filename"]), ("ruff", ["format", "-q", "-", "--stdin-filename"])):
-        program = next((str(place) for place in (workspace / ".venv" / "bin" / tool,) if place.exists()), shutil.which(tool))
+    for tool, command in (
+        ("black", ["-q", "-", "--stdin-filename"]),
+        ("ruff", ["format", "-q", "-", "--stdin-filename"]),
+    ):
+        program = next(
+            (str(place) for place in (workspace / ".venv" / "bin" / tool,) if place.exists()), shutil.which(tool)
+        )
         if program and tool in configuration:
-            done = subprocess.run([program, *command, str(path)], input=text, capture_output=True, text=True, cwd=workspace, timeout=20, check=False)
+            done = subprocess.run(
+                [program, *command, str(path)],
+                input=text,
+                capture_output=True,
+                text=True,
+                cwd=workspace,
+                timeout=20,
+                check=False,
+            )
             if done.returncode == 0 and done.stdout:
                 return done.stdout
     return text

@@ -62,7 +62,17 @@ def in_file(path: Path) -> list[Target]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 if not _is_declaration(node):
                     start = min([node.lineno, *(item.lineno for item in node.decorator_list)])
-                    found.append(Target(path, prefix + node.name, start, node.lineno, node.end_lineno or node.lineno, ast.get_docstring(node) or "", node))
+                    found.append(
+                        Target(
+                            path,
+                            prefix + node.name,
+                            start,
+                            node.lineno,
+                            node.end_lineno or node.lineno,
+                            ast.get_docstring(node) or "",
+                            node,
+                        )
+                    )
             elif isinstance(node, ast.ClassDef):
                 visit(node.body, f"{prefix}{node.name}.")
             elif isinstance(node, ast.If | ast.Try):
@@ -81,9 +91,16 @@ def _is_declaration(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         if text.rpartition(".")[2] in ("overload", "abstractmethod", "abstractproperty", "setter", "deleter"):
             return True
     for statement in node.body:
-        if isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+        if isinstance(statement, ast.Pass) or (
+            isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        ):
             continue
-        if isinstance(statement, ast.Raise) and statement.exc is not None and "NotImplemented" in ast.unparse(statement.exc) and len(node.body) <= 2:
+        if (
+            isinstance(statement, ast.Raise)
+            and statement.exc is not None
+            and "NotImplemented" in ast.unparse(statement.exc)
+            and len(node.body) <= 2
+        ):
             return True
         return False
     return True
@@ -102,7 +119,9 @@ def select(path: Path, name: str = "", *, line: int | None = None, lines: set[in
             chosen = [item for item in targets if item.name == name]
         if not chosen:
             known = ", ".join(item.qualname for item in targets[:8])
-            raise TestGenerationError(f"{path.name} has no function or class {name} to test.", remedy=f"It has: {known}." if known else "")
+            raise TestGenerationError(
+                f"{path.name} has no function or class {name} to test.", remedy=f"It has: {known}." if known else ""
+            )
         return chosen
     if line is not None:
         chosen = [item for item in targets if item.start <= line <= item.end]
@@ -112,7 +131,9 @@ def select(path: Path, name: str = "", *, line: int | None = None, lines: set[in
                 if isinstance(node, ast.ClassDef) and node.lineno <= line <= (node.end_lineno or node.lineno):
                     chosen = [item for item in targets if item.qualname.startswith(f"{node.name}.")]
         if not chosen:
-            raise TestGenerationError(f"There is no function or class at line {line} of {path.name}.", remedy="Put the cursor inside one.")
+            raise TestGenerationError(
+                f"There is no function or class at line {line} of {path.name}.", remedy="Put the cursor inside one."
+            )
         return chosen
     if lines is not None:
         return [item for item in targets if any(item.start <= number <= item.end for number in lines)]

@@ -83,12 +83,17 @@ class Runner:
         else:
             command = [str(self.python), str(self.tools / "_dsassist_unittest.py"), str(file)]
         done = self.sandbox.run(command, timeout=timeout, environment=environment)
-        failed = {line.rpartition("::")[2].partition("[")[0].strip() for line in re.findall(r"DSASSIST-FAILED (.+)", done.output)}
+        failed = {
+            line.rpartition("::")[2].partition("[")[0].strip()
+            for line in re.findall(r"DSASSIST-FAILED (.+)", done.output)
+        }
         if "DSASSIST-RAN" not in done.output or (done.code not in (0, 1) and not failed):
             return {"*"}, done.output
         return {name.rpartition(" ")[2] for name in failed}, done.output
 
-    def stable(self, file: Path, names: set[str], rounds: int, *, timeout: float, on_round: Callable[[int], None]) -> tuple[set[str], set[str], str]:
+    def stable(
+        self, file: Path, names: set[str], rounds: int, *, timeout: float, on_round: Callable[[int], None]
+    ) -> tuple[set[str], set[str], str]:
         """(tests that pass the first run, tests that pass all ``rounds`` in random orders, output of a run that broke down)."""
         passed: set[str] = set(names)
         first: set[str] = set(names)

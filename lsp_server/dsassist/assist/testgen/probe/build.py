@@ -78,7 +78,7 @@ class Builder:
 
         return re.sub(r"\{([a-z.]+):(\w*)\}", name, template)
 
-    def of(self, annotation: Any, name: str = "", depth: int = 0) -> list[Value]:  # noqa: PLR0911, PLR0912
+    def of(self, annotation: Any, name: str = "", depth: int = 0) -> list[Value]:
         """Values for ``annotation``, the most ordinary first; empty when nothing is known about it."""
         if annotation in (inspect.Parameter.empty, Any, None, ...) or isinstance(annotation, str):
             return [Value("None")] if annotation is None else []
@@ -94,19 +94,26 @@ class Builder:
         if hasattr(annotation, "__value__") and type(annotation).__name__ == "TypeAliasType":
             return self.of(annotation.__value__, name, depth)
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin is typing.Annotated or str(origin) in ("typing.ClassVar", "typing.Final", "typing.Required", "typing.NotRequired"):
+        if origin is typing.Annotated or str(origin) in (
+            "typing.ClassVar",
+            "typing.Final",
+            "typing.Required",
+            "typing.NotRequired",
+        ):
             return self.of(arguments[0], name, depth)
         if origin is typing.Literal:
             return [Value(quote(item) if isinstance(item, str) else repr(item)) for item in arguments]
         if origin in (typing.Union, types.UnionType):
-            return _interleaved([self.of(item, name, depth) for item in sorted(arguments, key=lambda item: item is type(None))])
+            return _interleaved(
+                [self.of(item, name, depth) for item in sorted(arguments, key=lambda item: item is type(None))]
+            )
         if origin is not None:
             return self._generic(origin, arguments, name, depth)
         if isinstance(annotation, type):
             return self._class(annotation, name, depth)
         return []
 
-    def _generic(self, origin: Any, arguments: tuple[Any, ...], name: str, depth: int) -> list[Value]:  # noqa: PLR0911
+    def _generic(self, origin: Any, arguments: tuple[Any, ...], name: str, depth: int) -> list[Value]:
         if origin is collections.abc.Callable:
             return self._callables(arguments, depth)
         if origin is type:
@@ -115,7 +122,10 @@ class Builder:
         if origin is tuple and arguments:
             if len(arguments) == 2 and arguments[1] is ...:
                 inner = self.of(arguments[0], "", depth + 1)
-                return [Value("(" + "".join(f"{item.code}, " for item in inner[:2]).strip() + ")", _setups(inner[:2])), Value("()")]
+                return [
+                    Value("(" + "".join(f"{item.code}, " for item in inner[:2]).strip() + ")", _setups(inner[:2])),
+                    Value("()"),
+                ]
             parts = [self.of(item, "", depth + 1) or [Value("1")] for item in arguments]
             return [
                 Value("(" + ", ".join(part[min(pick, len(part) - 1)].code for part in parts) + ("," if len(parts) == 1 else "") + ")",
@@ -127,7 +137,11 @@ class Builder:
             keys = self.of(arguments[0], "key", depth + 1) or self.of_kind("str")
             items = self.of(arguments[1], "value", depth + 1) or self.of_kind("object")
             pairs = [f"{key.code}: {item.code}" for key, item in zip(keys, items)]  # noqa: B905
-            return [Value("{" + ", ".join(pairs[:size]) + "}", _setups([*keys[:size], *items[:size]])) for size in (1, 0, 2) if size <= len(pairs)]
+            return [
+                Value("{" + ", ".join(pairs[:size]) + "}", _setups([*keys[:size], *items[:size]]))
+                for size in (1, 0, 2)
+                if size <= len(pairs)
+            ]
         if kind in ("list", "set", "frozenset", "iterator", "deque") and arguments:
             inner = self.of(arguments[0], "", depth + 1)
             if not inner:
@@ -136,7 +150,9 @@ class Builder:
             texts = [("[" + ", ".join(item.code for item in group) + "]", _setups(group)) for group in groups]
             if kind == "list":
                 return _unique([Value(code, setup) for code, setup in texts])
-            wrap = {"iterator": "iter", "deque": self._imported("{collections:deque}") if kind == "deque" else ""}.get(kind, kind)
+            wrap = {"iterator": "iter", "deque": self._imported("{collections:deque}") if kind == "deque" else ""}.get(
+                kind, kind
+            )
             return _unique([Value(f"{wrap}({code})", setup) for code, setup in texts])
         return self._class(origin, name, depth) if isinstance(origin, type) else []
 
@@ -145,14 +161,36 @@ class Builder:
             return self.of_kind("callable")
         names = ["value", "other", "third", "fourth", "fifth"][: len(arguments[0])]
         answers = self.of(arguments[1], "", depth + 1)[:3] if arguments[1] is not type(None) else [Value("None")]
-        made = [Value(f"lambda {', '.join(names)}: {answer.code}".replace("lambda :", "lambda:")) for answer in answers if not answer.setup]
+        made = [
+            Value(f"lambda {', '.join(names)}: {answer.code}".replace("lambda :", "lambda:"))
+            for answer in answers
+            if not answer.setup
+        ]
         if names and (arguments[1] in arguments[0] or isinstance(arguments[1], typing.TypeVar) or not made):
             made.insert(0, Value(f"lambda {', '.join(names)}: {names[0]}"))
         return made + ([Value("bool")] if arguments[1] is bool and len(names) == 1 else [])
 
-    def _class(self, kind: type, name: str, depth: int) -> list[Value]:  # noqa: PLR0911
+    def _class(self, kind: type, name: str, depth: int) -> list[Value]:
         module, qualname = kind.__module__, kind.__qualname__
-        if kind in (int, float, str, bytes, bool, list, tuple, dict, set, frozenset, complex, range, slice, bytearray, object, type, memoryview):
+        if kind in (
+            int,
+            float,
+            str,
+            bytes,
+            bool,
+            list,
+            tuple,
+            dict,
+            set,
+            frozenset,
+            complex,
+            range,
+            slice,
+            bytearray,
+            object,
+            type,
+            memoryview,
+        ):
             if kind is float:
                 return [*self.of_kind("float"), Value("3")]
             return self.of_kind(kind.__name__, name)
@@ -164,9 +202,13 @@ class Builder:
             return self.standard("io.BytesIO")
         if f"{module}.{qualname}" == "pathlib.Path" or qualname == "PathLike":
             files = [FILE, Value('tmp_path / "missing"'), Value("tmp_path")]
-            return [*files, *self.standard("pathlib.Path")] if self.prefer_files else [*self.standard("pathlib.Path"), *files]
+            return (
+                [*files, *self.standard("pathlib.Path")]
+                if self.prefer_files
+                else [*self.standard("pathlib.Path"), *files]
+            )
         for path in (f"{module}.{qualname}", f"{module.lstrip('_')}.{qualname}"):
-            if path in STANDARD and STANDARD[path]:
+            if STANDARD.get(path):
                 return self.standard(path)
         if issubclass(kind, enum.Enum):
             code = self._name(kind)
@@ -216,7 +258,10 @@ class Builder:
         for name, item in list(vars(kind).items()):
             if name == target or name.startswith("_") or not inspect.isfunction(item):
                 continue
-            changing = re.match(r"(add|append|push|put|set|insert|update|extend|register|write|feed|load|open|start|enqueue|enter|include|mark)", name)
+            changing = re.match(
+                r"(add|append|push|put|set|insert|update|extend|register|write|feed|load|open|start|enqueue|enter|include|mark)",
+                name,
+            )
             if not changing and item.__annotations__.get("return", ...) not in (None, "None"):
                 continue
             try:
@@ -228,7 +273,12 @@ class Builder:
                 picks = [(keyword, values[min(pick, len(values) - 1)]) for keyword, _, values, _ in needed if values]
                 if len(picks) == len(needed) and not any(value.mock for _, value in picks):
                     call = call_text(f"{variable}.{name}", [(keyword, value.code) for keyword, value in picks])
-                    setup = (*_setups([value for _, value in picks]), *fresh[0].setup, f"{variable} = {fresh[0].code}", call)
+                    setup = (
+                        *_setups([value for _, value in picks]),
+                        *fresh[0].setup,
+                        f"{variable} = {fresh[0].code}",
+                        call,
+                    )
                     made.append(Value(variable, setup))
         made = _unique(made)[:12]
         return [value for value, fine in zip(made, self.valid(made)) if fine][:6]  # noqa: B905
@@ -260,10 +310,16 @@ class Builder:
             if isinstance(item, classmethod | staticmethod) and not name.startswith("_"):
                 hint = item.__func__.__annotations__.get("return", "")
                 shown = hint if isinstance(hint, str) else getattr(hint, "__name__", str(hint))
-                if shown.strip("'\"") in (kind.__name__, "Self") or re.match(r"(from|of|parse|create|make|new|build|load)(_|$)", name):
+                if shown.strip("'\"") in (kind.__name__, "Self") or re.match(
+                    r"(from|of|parse|create|make|new|build|load)(_|$)", name
+                ):
                     made.append((own, name, getattr(kind, name)))
         for name, item in list(vars(self.module).items()):
-            if isinstance(item, types.FunctionType) and item.__module__ == self.module.__name__ and not name.startswith("_"):
+            if (
+                isinstance(item, types.FunctionType)
+                and item.__module__ == self.module.__name__
+                and not name.startswith("_")
+            ):
                 hint = item.__annotations__.get("return", "")
                 if (hint if isinstance(hint, str) else getattr(hint, "__name__", "")) == kind.__name__:
                     made.append((self._name(item), "", item))
@@ -303,7 +359,11 @@ class Builder:
                 continue
             annotation = hints.get(parameter.name, parameter.annotation)
             values = self.of(annotation, parameter.name, depth) or self.guess(parameter.name, parameter.default)
-            keyword = parameter.name if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty else ""
+            keyword = (
+                parameter.name
+                if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty
+                else ""
+            )
             slots.append((keyword, parameter.default is parameter.empty, _unique(values), parameter.name))
         return slots
 
@@ -360,7 +420,16 @@ def evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
 def _anywhere(name: str, package: str) -> Any:
     top = package.partition(".")[0]
     for module_name, module in sorted(sys.modules.items(), key=lambda item: item[0].partition(".")[0] != top):
-        if module_name.partition(".")[0] in (top, "typing", "collections", "types", "datetime", "pathlib", "io", "typing_extensions"):
+        if module_name.partition(".")[0] in (
+            top,
+            "typing",
+            "collections",
+            "types",
+            "datetime",
+            "pathlib",
+            "io",
+            "typing_extensions",
+        ):
             found = getattr(module, name, None)
             if isinstance(found, type) or typing.get_origin(found) is not None:
                 return found

@@ -61,7 +61,15 @@ class NoInput(io.StringIO):
 class Executor:
     """``target``: (file, first line, last line). ``roots``: where the project's files are."""
 
-    def __init__(self, names: Names, observer: Observer, guard: Guard, scratch: str, target: tuple[str, int, int], statements: dict[int, int]) -> None:
+    def __init__(
+        self,
+        names: Names,
+        observer: Observer,
+        guard: Guard,
+        scratch: str,
+        target: tuple[str, int, int],
+        statements: dict[int, int],
+    ) -> None:
         self.names, self.observer, self.guard, self.scratch = names, observer, guard, scratch
         self.target, self.statements = target, statements
         self.call_limit = 1.0
@@ -136,9 +144,15 @@ class Executor:
             flags.add("input")
         answer["flags"] = sorted(flags)
         answer["arcs"] = sorted(tracer.arcs)
+        # what the observation named is known to this child only
+        codes = [*candidate["setup"], candidate["act"], answer.get("type", ""), answer.get("match", "")]
+        codes += [part for fact in answer.get("facts", ()) for part in (fact[0], fact[2])]
+        answer["imports"] = {name: self.names.table[name] for code in codes for name in self.names.used(code)}
         return answer
 
-    def _facts(self, namespace: dict[str, Any], candidate: dict[str, Any], before: dict[str, Any], printed: str) -> list[Fact]:
+    def _facts(
+        self, namespace: dict[str, Any], candidate: dict[str, Any], before: dict[str, Any], printed: str
+    ) -> list[Fact]:
         facts: list[Fact] = self.observer.facts(namespace["result"], "result") if "result" in namespace else []
         for name in candidate.get("watch", ()):
             value = namespace.get(name)
@@ -204,7 +218,13 @@ class Executor:
         except Unnameable:
             answer["type"] = ""
         message = str(error)
-        stable = on_purpose and message and len(message) <= 100 and "\n" not in message and self.observer.literals.text_is_stable(message)
+        stable = (
+            on_purpose
+            and message
+            and len(message) <= 100
+            and "\n" not in message
+            and self.observer.literals.text_is_stable(message)
+        )
         if isinstance(error, SystemExit):
             stable = False
         if stable and not isinstance(error, KeyError):

@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ["Budget", "TooLong", "in_children", "time_limit"]
 
 
-class TooLong(BaseException):  # noqa: N818
+class TooLong(BaseException):
     """Raised inside a call that ran past its limit; not an ``Exception``, so that code under test does not swallow it."""
 
 
@@ -113,7 +113,12 @@ def _one_child(
 
 
 def _serve(
-    jobs: list[Any], first: int, last: int, work: Callable[[Any], dict[str, Any]], prepare: Callable[[], None], writer: int
+    jobs: list[Any],
+    first: int,
+    last: int,
+    work: Callable[[Any], dict[str, Any]],
+    prepare: Callable[[], None],
+    writer: int,
 ) -> None:
     code = 70
     try:

@@ -11,7 +11,16 @@ from collections.abc import Callable
 
 __all__ = ["Guard"]
 
-_PROCESSES = {"os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.system", "os.spawn", "subprocess.Popen", "pty.spawn"}
+_PROCESSES = {
+    "os.fork",
+    "os.forkpty",
+    "os.exec",
+    "os.posix_spawn",
+    "os.system",
+    "os.spawn",
+    "subprocess.Popen",
+    "pty.spawn",
+}
 _NETWORK = {
     "socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr",
     "socket.getnameinfo",
@@ -28,7 +37,16 @@ class Guard:
 
     def __init__(self, writable: str, readable: list[str]) -> None:
         self.writable = os.path.realpath(writable) + os.sep
-        places = [*readable, writable, sys.prefix, sys.base_prefix, os.path.dirname(os.__file__), os.path.dirname(__file__), "/usr/share/zoneinfo", "/dev"]  # noqa: PTH120
+        places = [
+            *readable,
+            writable,
+            sys.prefix,
+            sys.base_prefix,
+            os.path.dirname(os.__file__),
+            os.path.dirname(__file__),
+            "/usr/share/zoneinfo",
+            "/dev",
+        ]
         self.readable = tuple(os.path.realpath(place) + os.sep for place in places)
         self.flags: set[str] = set()
         self.active = False
@@ -50,7 +68,11 @@ class Guard:
     def _judge(self, event: str, arguments: tuple[object, ...]) -> OSError | None:
         if event == "open":
             path, mode, flags = (*arguments, None, None, None)[:3]
-            writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(isinstance(flags, int) and flags & 3)
+            writes = (
+                any(letter in mode for letter in "wax+")
+                if isinstance(mode, str)
+                else bool(isinstance(flags, int) and flags & 3)
+            )
             if writes:
                 return self._write(path)
             if not self._inside(path, self.readable):
@@ -62,7 +84,9 @@ class Guard:
             self.flags.add("network")
             return OSError(101, "the sandbox has no network")
         elif event in _CHANGES:
-            for path in arguments[:2] if event in {"os.rename", "os.link", "os.symlink", "shutil.move"} else arguments[:1]:
+            for path in (
+                arguments[:2] if event in {"os.rename", "os.link", "os.symlink", "shutil.move"} else arguments[:1]
+            ):
                 refused = self._write(path)
                 if refused is not None:
                     return refused

@@ -23,7 +23,7 @@ MAX_CHARACTERS = 400
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}|at 0x|\bid=\d{9,}")
 
 
-class Unwritable(Exception):  # noqa: N818
+class Unwritable(Exception):
     """No code is known that evaluates to an equal value."""
 
 
@@ -59,7 +59,7 @@ class Literals:
         """Whether ``text`` names neither an address nor a path of the sandbox."""
         return not _ADDRESS.search(text) and not any(place in text for place in self.private)
 
-    def _write(self, value: Any, depth: int) -> str:  # noqa: PLR0911
+    def _write(self, value: Any, depth: int) -> str:
         if depth > 6:
             raise Unwritable("deep")
         kind = type(value)
@@ -104,7 +104,7 @@ class Literals:
             return f"[{inner}]"
         return f"({inner},)" if len(items) == 1 else f"({inner})"
 
-    def _object(self, kind: type, value: Any, depth: int) -> str:  # noqa: PLR0911
+    def _object(self, kind: type, value: Any, depth: int) -> str:
         if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | types.ModuleType):
             return self._name(value)
         if isinstance(value, BaseException):
@@ -114,23 +114,38 @@ class Literals:
             return f"{self._name(kind)}({arguments})"
         if dataclasses.is_dataclass(value) and "__eq__" in vars(kind):
             arguments = ", ".join(
-                f"{field.name}={self._write(getattr(value, field.name), depth)}" for field in dataclasses.fields(value) if field.init
+                f"{field.name}={self._write(getattr(value, field.name), depth)}"
+                for field in dataclasses.fields(value)
+                if field.init
             )
             return self._checked(f"{self._name(kind)}({arguments})", value)
         if isinstance(value, datetime.datetime | datetime.date) and kind.__module__ == "datetime":
             moment = value.date() if isinstance(value, datetime.datetime) else value
-            if abs((moment - datetime.datetime.now(datetime.timezone.utc).date()).days) <= 2:
+            if abs((moment - datetime.datetime.now(datetime.UTC).date()).days) <= 2:
                 raise Unwritable("now")
         module = kind.__module__
-        if module in ("datetime", "decimal", "fractions", "uuid", "collections", "pathlib", "re", "ipaddress", "zoneinfo", "types"):
+        if module in (
+            "datetime",
+            "decimal",
+            "fractions",
+            "uuid",
+            "collections",
+            "pathlib",
+            "re",
+            "ipaddress",
+            "zoneinfo",
+            "types",
+        ):
             return self._checked(self._standard(value, depth), value)
         if kind.__eq__ is object.__eq__:
             raise Unwritable("compares by identity")
         return self._checked(self._own_repr(kind, value), value)
 
-    def _standard(self, value: Any, depth: int) -> str:  # noqa: PLR0911
+    def _standard(self, value: Any, depth: int) -> str:
         kind = type(value)
-        if isinstance(value, datetime.datetime | datetime.date | datetime.time | datetime.timedelta | datetime.timezone):
+        if isinstance(
+            value, datetime.datetime | datetime.date | datetime.time | datetime.timedelta | datetime.timezone
+        ):
             self.names.ref("datetime")
             return repr(value)
         if isinstance(value, decimal.Decimal | fractions.Fraction):
@@ -148,7 +163,13 @@ class Literals:
         if isinstance(value, defaultdict):
             return self._write(dict(value), depth)
         if isinstance(value, Counter | OrderedDict | deque):
-            inner = dict(value) if isinstance(value, Counter) else list(value.items()) if isinstance(value, OrderedDict) else list(value)
+            inner = (
+                dict(value)
+                if isinstance(value, Counter)
+                else list(value.items())
+                if isinstance(value, OrderedDict)
+                else list(value)
+            )
             return f"{self._name(kind)}({self._write(inner, depth)})"
         if isinstance(value, types.SimpleNamespace):
             arguments = ", ".join(f"{name}={self._write(item, depth)}" for name, item in vars(value).items())

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 __all__ = ["Names", "Unnameable"]
 
 
-class Unnameable(Exception):  # noqa: N818
+class Unnameable(Exception):
     """An object that no import reaches."""
 
 
@@ -55,7 +55,11 @@ class Names:
         for place in (module, self.home):
             if isinstance(place, str) and self._resolves(place, qualname, thing):
                 head, _, rest = qualname.partition(".")
-                if place.startswith("_") and not place.startswith("_pytest") and self._resolves(self.home, qualname, thing):
+                if (
+                    place.startswith("_")
+                    and not place.startswith("_pytest")
+                    and self._resolves(self.home, qualname, thing)
+                ):
                     place = self.home
                 return self.ref(place, head) + (f".{rest}" if rest else "")
         raise Unnameable(qualname)

@@ -146,7 +146,9 @@ class Observer:
             slots = vars(kind).get("__slots__", ())
             names += [slots] if isinstance(slots, str) else list(slots)
             if kind.__module__ != "builtins":
-                names += [name for name, item in vars(kind).items() if isinstance(item, property) and not name.startswith("_")]
+                names += [
+                    name for name, item in vars(kind).items() if isinstance(item, property) and not name.startswith("_")
+                ]
         return [name for name in dict.fromkeys(names) if not name.startswith("__") and name.isidentifier()]
 
     def _described(self, value: Any, name: str) -> list[Fact]:

@@ -92,7 +92,7 @@ STANDARD: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 _FILE_TEXT = 'tmp_path / "sample.txt"'
-FILE = Value("path", ("path = tmp_path / \"sample.txt\"", 'path.write_text("line one\\nline two\\n")'))
+FILE = Value("path", ('path = tmp_path / "sample.txt"', 'path.write_text("line one\\nline two\\n")'))
 
 # (pattern of the name, types it suggests, codes it suggests), the first match wins
 BY_NAME: tuple[tuple[str, str, tuple[str, ...]], ...] = (

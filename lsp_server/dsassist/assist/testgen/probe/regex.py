@@ -35,7 +35,7 @@ def _text(parsed: Any, optional: bool, groups: dict[int, str]) -> str:
     return "".join(_one(operator, argument, optional, groups) for operator, argument in parsed)
 
 
-def _one(operator: Any, argument: Any, optional: bool, groups: dict[int, str]) -> str:  # noqa: PLR0911
+def _one(operator: Any, argument: Any, optional: bool, groups: dict[int, str]) -> str:
     if operator is constants.LITERAL:
         return chr(argument)
     if operator is constants.NOT_LITERAL:

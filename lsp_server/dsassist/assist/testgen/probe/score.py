@@ -43,9 +43,18 @@ def matrix(job: dict[str, Any], file: str, flags: int, executor: Executor) -> di
                 failed.append(number)
         return {"outcome": "done", "failed": failed}
 
-    usable = [position for position, code in enumerate(mutants) if position == 0 or (code is not None and _fits(code, originals))]
+    usable = [
+        position
+        for position, code in enumerate(mutants)
+        if position == 0 or (code is not None and _fits(code, originals))
+    ]
     answers = fork.in_children(
-        [(position, -1) for position in usable], run, prepare=executor.prepare, limit=job["limit"] * 4 + 2.0, budget=budget, batch=1
+        [(position, -1) for position in usable],
+        run,
+        prepare=executor.prepare,
+        limit=job["limit"] * 4 + 2.0,
+        budget=budget,
+        batch=1,
     )
     killed: dict[str, list[int]] = {}
     broken: list[int] = []
@@ -83,7 +92,9 @@ def _code(source: str, file: str, flags: int, path: list[str]) -> types.CodeType
 
 
 def _fits(code: types.CodeType, functions: list[types.FunctionType]) -> bool:
-    return bool(functions) and all(len(code.co_freevars) == len(function.__code__.co_freevars) for function in functions)
+    return bool(functions) and all(
+        len(code.co_freevars) == len(function.__code__.co_freevars) for function in functions
+    )
 
 
 def _passes(test: Any, executor: Executor, limit: float) -> bool:

@@ -59,7 +59,10 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
                 typed = _by_attributes(attributes, builder) + typed
         values = _merged(typed, values)
         kinds = {type(_constant(value)) for value in promised}
-        values = [value if value in promised or type(_constant(value)) in kinds else value._replace(loose=True) for value in values]
+        values = [
+            value if value in promised or type(_constant(value)) in kinds else value._replace(loose=True)
+            for value in values
+        ]
         if not any(value.mock for value in values):
             values = [*values[:24], *builder.stand_in()]
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -68,7 +71,12 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
             slots.append(Slot(parameter.name, "**", True, [Value("a=1"), Value('name="x"')]))
         else:
             optional = parameter.default is not parameter.empty
-            keyword = parameter.name if parameter.kind is parameter.KEYWORD_ONLY or (optional and parameter.kind is not parameter.POSITIONAL_ONLY) else ""
+            keyword = (
+                parameter.name
+                if parameter.kind is parameter.KEYWORD_ONLY
+                or (optional and parameter.kind is not parameter.POSITIONAL_ONLY)
+                else ""
+            )
             slots.append(Slot(parameter.name, keyword, optional, values))
     return slots
 
@@ -140,7 +148,9 @@ def explore(
             if key not in seen:
                 seen.add(key)
                 fresh.append((candidate, picks))
-        answers = fork.in_children([item[0] for item in fresh], executor.run, prepare=executor.prepare, limit=3.0, budget=budget)
+        answers = fork.in_children(
+            [item[0] for item in fresh], executor.run, prepare=executor.prepare, limit=3.0, budget=budget
+        )
         news = 0
         for (candidate, picks), answer in zip(fresh, answers):  # noqa: B905
             counts["tried"] += 1
@@ -149,7 +159,13 @@ def explore(
                 counts[f"flag {flag}"] = counts.get(f"flag {flag}", 0) + 1
             if outcome in _USELESS:
                 counts[outcome] = counts.get(outcome, 0) + 1
-                failures.append({"code": [*candidate["setup"], candidate["act"]], "outcome": outcome, "error": answer.get("error", "")})
+                failures.append(
+                    {
+                        "code": [*candidate["setup"], candidate["act"]],
+                        "outcome": outcome,
+                        "error": answer.get("error", ""),
+                    }
+                )
                 if outcome in ("timeout", "hang"):
                     executor.call_limit = max(0.25, executor.call_limit * 0.7)
                 continue
@@ -172,11 +188,26 @@ def explore(
         batch([(seed, None) for seed in seeds])
     if slots or shape.get("bare"):
         base = tuple(-1 if slot.optional else 0 for slot in slots)
-        first = [base, *(_varied(base, position, pick) for position, slot in enumerate(slots) for pick in range(min(4, len(slot.values))))]
+        first = [
+            base,
+            *(
+                _varied(base, position, pick)
+                for position, slot in enumerate(slots)
+                for pick in range(min(4, len(slot.values)))
+            ),
+        ]
         batch([(_candidate(slots, picks, shape), picks) for picks in first])
-        rest = [_varied(base, position, pick) for position, slot in enumerate(slots) for pick in range(4, len(slot.values))]
+        rest = [
+            _varied(base, position, pick) for position, slot in enumerate(slots) for pick in range(4, len(slot.values))
+        ]
         batch([(_candidate(slots, picks, shape), picks) for picks in rest])
-        while budget.left > 0.3 and counts["tried"] < runs and stale < 4 and slots and counts.get("timeout", 0) + counts.get("hang", 0) < 8:
+        while (
+            budget.left > 0.3
+            and counts["tried"] < runs
+            and stale < 4
+            and slots
+            and counts.get("timeout", 0) + counts.get("hang", 0) < 8
+        ):
             pool = corpus or [base]
             made = []
             for _ in range(32):
@@ -220,7 +251,12 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
                 setup.append(f"{receiver} = {code}")
             watch.append(receiver)
             continue
-        mutable = code.startswith(("[", "{", "iter(", "set(")) and len(code) > 2 or value.mock or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
+        mutable = (
+            (code.startswith(("[", "{", "iter(", "set("))
+            and len(code) > 2)
+            or value.mock
+            or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
+        )
         if mutable and slot.keyword not in ("*", "**"):
             name = slot.name.strip("_") or "argument"
             name = f"{name}_" if name in _TAKEN or name in shape["names"] or name == shape["variable"] else name
@@ -244,13 +280,29 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
     }  # fmt: skip
 
 
-_TAKEN = {"result", "output", "tmp_path", *BY_TYPE, "list", "dict", "object", "iter", "map", "filter", "input", "format", "pytest"}
+_TAKEN = {
+    "result",
+    "output",
+    "tmp_path",
+    *BY_TYPE,
+    "list",
+    "dict",
+    "object",
+    "iter",
+    "map",
+    "filter",
+    "input",
+    "format",
+    "pytest",
+}
 
 
 def _act(shape: dict[str, Any], receiver: str, arguments: list[tuple[str, str]]) -> str:
     template: str = shape["template"]
     codes = [code for _, code in arguments]
     if "{operand}" in template:
-        return template.format(self=receiver, operand=codes[0] if codes else "None", second=codes[1] if len(codes) > 1 else "None")
+        return template.format(
+            self=receiver, operand=codes[0] if codes else "None", second=codes[1] if len(codes) > 1 else "None"
+        )
     function = f"{receiver}.{shape['function']}" if receiver else shape["function"]
     return template.replace("{self}", receiver).replace("{call}", call_text(function, arguments))

@@ -67,7 +67,14 @@ class Target(NamedTuple):
 def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str, Any]:
     """``template`` with {call}, {self} or {operand}; ``receiver`` whether an object comes first; ``bare`` when no argument is needed."""
     name = target.name
-    shape: dict[str, Any] = {"kind": target.kind, "receiver": False, "bare": True, "function": name, "variable": "", "names": names.table}
+    shape: dict[str, Any] = {
+        "kind": target.kind,
+        "receiver": False,
+        "bare": True,
+        "function": name,
+        "variable": "",
+        "names": names.table,
+    }
     if target.owner is None:
         shape["function"] = names.ref(module.__name__, name)
         shape["template"] = _awaited(target.function, "{call}", names)
@@ -91,7 +98,9 @@ def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str
         return shape
     shape["receiver"] = True
     shape["unbound"] = _awaited(target.function, "{call}", names)
-    shape["unbound_function"] = f"{owner}.{name}.fget" if isinstance(vars(target.owner).get(name), property) else f"{owner}.{name}"
+    shape["unbound_function"] = (
+        f"{owner}.{name}.fget" if isinstance(vars(target.owner).get(name), property) else f"{owner}.{name}"
+    )
     if target.kind == "property":
         shape["template"] = "result = {self}." + name
     elif name in _OPERATORS:
@@ -121,7 +130,25 @@ def _variable(name: str) -> str:
         if letter.isupper() and len(word) > 2:
             break
     word = "".join(filter(str.isalnum, word)).lower()
-    taken = {"list", "dict", "set", "str", "int", "type", "object", "iter", "map", "filter", "error", "result", "class", "import", "for", "in", "is"}
+    taken = {
+        "list",
+        "dict",
+        "set",
+        "str",
+        "int",
+        "type",
+        "object",
+        "iter",
+        "map",
+        "filter",
+        "error",
+        "result",
+        "class",
+        "import",
+        "for",
+        "in",
+        "is",
+    }
     return word if word.isidentifier() and word not in taken else "subject"
 
 

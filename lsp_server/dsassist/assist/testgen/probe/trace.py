@@ -16,7 +16,10 @@ def statement_lines(tree: ast.AST, start: int, end: int) -> dict[int, int]:
     """Every line between ``start`` and ``end`` → the first line of the innermost simple statement (or header) it belongs to."""
     first: dict[int, int] = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.stmt | ast.excepthandler | ast.match_case) or not start <= getattr(node, "lineno", 0) <= end:
+        if (
+            not isinstance(node, ast.stmt | ast.excepthandler | ast.match_case)
+            or not start <= getattr(node, "lineno", 0) <= end
+        ):
             continue
         body = getattr(node, "body", None)
         last = node.end_lineno or node.lineno
@@ -55,7 +58,11 @@ class Tracer:
         code = frame.f_code
         wanted = self._wanted.get(code)
         if wanted is None:
-            wanted = code.co_filename == self.path and self.start <= code.co_firstlineno <= self.end and code.co_name != "<module>"
+            wanted = (
+                code.co_filename == self.path
+                and self.start <= code.co_firstlineno <= self.end
+                and code.co_name != "<module>"
+            )
             self._wanted[code] = wanted
         return self._local(code.co_firstlineno) if wanted else None
 

@@ -1,7 +1,6 @@
 """The jobs: load a module, explore a target, replay candidates, score tests against mutants."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -48,7 +47,7 @@ class Worker:
         }  # fmt: skip
         try:
             return jobs[job["op"]](job)
-        except Exception as error:  # noqa: BLE001 - the edge of the process: the host gets the text
+        except Exception as error:
             if os.environ.get("DSASSIST_PROBE_DEBUG"):
                 raise
             frame = error.__traceback__
@@ -98,7 +97,11 @@ class Worker:
 
         flags = self.guard.watched(load)
         if failure:
-            noted = f" (while importing it tried: {', '.join(sorted(flags))})" if flags & {"network", "writes", "processes"} else ""
+            noted = (
+                f" (while importing it tried: {', '.join(sorted(flags))})"
+                if flags & {"network", "writes", "processes"}
+                else ""
+            )
             return failure[0] + noted
         return None
 
@@ -143,15 +146,22 @@ class Worker:
         if shape["receiver"] and not any(item["good"] for item in kept):
             # nothing works on real objects: let a stand-in take the receiver's place
             self._unbind(shape, slots, builder)
-            more, extra, _ = search.explore(slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator)
+            more, extra, _ = search.explore(
+                slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator
+            )
             kept += more
             counts = {key: counts.get(key, 0) + extra.get(key, 0) for key in {*counts, *extra}}
         # state of one call must not colour the next: what is kept is observed once more, each in a child of its own
-        alone = fork.in_children(kept, executor.run, prepare=executor.prepare, limit=3.0, budget=fork.Budget(job["seconds"]), batch=1)
+        alone = fork.in_children(
+            kept, executor.run, prepare=executor.prepare, limit=3.0, budget=fork.Budget(job["seconds"]), batch=1
+        )
         candidates = []
         for candidate, again in zip(kept, alone):  # noqa: B905
             if again["outcome"] in ("return", "raise"):
-                candidates.append({**candidate, **again, "imports": self._imports(candidate, again)})
+                # two children may have given one name to different things: the first one keeps it
+                origins = {name: (origin[0], origin[1]) for name, origin in again["imports"].items()}
+                if all(self.names.table.setdefault(name, origin) == origin for name, origin in origins.items()):
+                    candidates.append({**candidate, **again})
         return {
             "ok": True, "candidates": candidates, "counts": counts, "lines": sorted(wanted), "failed": failed,
             "shape": {key: shape[key] for key in ("kind",)}, "slots": {slot.name: len(slot.values) for slot in slots},
@@ -176,7 +186,9 @@ class Worker:
                 continue
             module_names = vars(self.module)
             for name in loaded:
-                if name in self.names.table or (name not in module_names and name != self.module.__name__.rpartition(".")[2]):
+                if name in self.names.table or (
+                    name not in module_names and name != self.module.__name__.rpartition(".")[2]
+                ):
                     continue
                 if name in module_names:
                     thing = module_names[name]
@@ -189,11 +201,6 @@ class Worker:
             made.append({**seed, "mocks": 0, "arguments": seed.get("arguments", [])})
         return made
 
-    def _imports(self, candidate: dict[str, Any], answer: dict[str, Any]) -> dict[str, tuple[str, str]]:
-        codes = [*candidate["setup"], candidate["act"], answer.get("type", ""), answer.get("match", "")]
-        codes += [part for fact in answer.get("facts", ()) for part in (fact[0], fact[2])]
-        return {name: self.names.table[name] for code in codes for name in self.names.used(code)}
-
     def replay(self, job: dict[str, Any]) -> dict[str, Any]:
         """Run candidates again, each alone; this process has another hash seed and home."""
         for candidate in job["candidates"]:
@@ -202,7 +209,12 @@ class Worker:
         executor = self._executor(job["start"], job["end"])
         executor.call_limit = 2.0
         answers = fork.in_children(
-            job["candidates"], executor.run, prepare=executor.prepare, limit=4.0, budget=fork.Budget(job["seconds"]), batch=1
+            job["candidates"],
+            executor.run,
+            prepare=executor.prepare,
+            limit=4.0,
+            budget=fork.Budget(job["seconds"]),
+            batch=1,
         )
         return {"ok": True, "answers": answers}
 
@@ -216,4 +228,3 @@ class Worker:
                 for alias in node.names:
                     flags |= getattr(__future__, alias.name).compiler_flag
         return {"ok": True, **score.matrix(job, self.file, flags, executor)}
-

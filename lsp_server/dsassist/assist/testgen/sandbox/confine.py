@@ -11,10 +11,24 @@ import os
 import platform
 import struct
 import sys
+from typing import Any
 
-__all__ = ["deny_new_processes", "die_with_parent", "no_new_privileges", "read_only_except", "restrict_writes", "unshare"]
+__all__ = [
+    "deny_new_processes",
+    "die_with_parent",
+    "no_new_privileges",
+    "read_only_except",
+    "restrict_writes",
+    "unshare",
+]
 
-CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
+    0x20000,
+    0x8000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 _SYS_LANDLOCK, _SYS_MOUNT_SETATTR = 444, 442
@@ -33,7 +47,7 @@ _SYS_CLONE3, _CLONE_THREAD = 435, 0x10000
 _EPERM, _EACCES, _ENOSYS = 1, 13, 38
 
 
-def _libc():
+def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 

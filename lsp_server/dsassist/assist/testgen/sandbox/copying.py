@@ -55,7 +55,9 @@ def _copy(source: Path, target: Path, roots: Sequence[Path]) -> list[str]:
     target.mkdir(parents=True)
     for root in roots:
         for folder, names, entries in os.walk(root) if root.is_dir() else [(str(root.parent), [], [root.name])]:
-            names[:] = [name for name in names if name not in SKIPPED and not (Path(folder, name) / "pyvenv.cfg").exists()]
+            names[:] = [
+                name for name in names if name not in SKIPPED and not (Path(folder, name) / "pyvenv.cfg").exists()
+            ]
             relative = Path(folder).relative_to(source)
             (target / relative).mkdir(parents=True, exist_ok=True)
             for name in entries:

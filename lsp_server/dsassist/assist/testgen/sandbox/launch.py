@@ -27,7 +27,9 @@ def _limit(which: int, value: int) -> None:
 def _isolate(writable: list[str]) -> dict[str, str]:
     """Namespaces, from the fullest to none. Ends in the process that shall run the command."""
     granted = {"network": "", "writes": "", "processes": ""}
-    full = confine.CLONE_NEWUSER | confine.CLONE_NEWNET | confine.CLONE_NEWPID | confine.CLONE_NEWIPC | confine.CLONE_NEWNS
+    full = (
+        confine.CLONE_NEWUSER | confine.CLONE_NEWNET | confine.CLONE_NEWPID | confine.CLONE_NEWIPC | confine.CLONE_NEWNS
+    )
     if not confine.unshare(full):
         return granted
     granted["network"] = "network namespace"

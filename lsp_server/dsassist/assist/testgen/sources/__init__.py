@@ -59,10 +59,17 @@ def observing(expression: ast.expr, target: Target) -> str | None:
     for node in ast.walk(expression):
         if isinstance(node, ast.Call):
             called = node.func
-            name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+            name = (
+                called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+            )
             owner = target.owner.rpartition(".")[2]
-            if name == target.name or (target.name in ("__init__", "__new__", "__post_init__", "__call__") and name == owner):
+            if name == target.name or (
+                target.name in ("__init__", "__new__", "__post_init__", "__call__") and name == owner
+            ):
                 return f"result = {ast.unparse(expression)}"
-    if any(isinstance(node, ast.Attribute) and node.attr == target.name for node in ast.walk(expression)) and target.owner:
+    if (
+        any(isinstance(node, ast.Attribute) and node.attr == target.name for node in ast.walk(expression))
+        and target.owner
+    ):
         return f"result = {ast.unparse(expression)}"
     return None

@@ -27,7 +27,13 @@ class CallSiteSource:
 
 
 def _is_call_of(node: ast.Call, facts: Facts) -> bool:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+    name = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )
     return name == facts.target.name and not facts.target.owner
 
 

@@ -10,7 +10,10 @@ from dsassist.assist.testgen.sources import Facts, Seed, observing
 
 __all__ = ["DocstringSource", "examples"]
 
-_INLINE = re.compile(r"`{0,2}([A-Za-z_][\w.]*\([^\n`]*?\))`{0,2}\s*(?:->|→|==|=>|returns?|gives?|yields?|is|becomes)\s*`{0,2}([^\n`]+?)`{0,2}(?:[.;]?\s*$|[.;]\s|,\s+and\b)", re.MULTILINE)
+_INLINE = re.compile(
+    r"`{0,2}([A-Za-z_][\w.]*\([^\n`]*?\))`{0,2}\s*(?:->|→|==|=>|returns?|gives?|yields?|is|becomes)\s*`{0,2}([^\n`]+?)`{0,2}(?:[.;]?\s*$|[.;]\s|,\s+and\b)",
+    re.MULTILINE,
+)
 
 
 class DocstringSource:
@@ -47,7 +50,11 @@ def _sessions(text: str, facts: Facts) -> list[Seed]:
             continue
         if example.options.get(doctest.SKIP):
             continue
-        act = observing(body[-1].value, facts.target) if len(body) == 1 and isinstance(body[-1], ast.Expr | ast.Assign) else None
+        act = (
+            observing(body[-1].value, facts.target)
+            if len(body) == 1 and isinstance(body[-1], ast.Expr | ast.Assign)
+            else None
+        )
         if act is not None:
             want = example.want.strip()
             raises = example.exc_msg.split(":")[0].strip() if example.exc_msg else ""
@@ -74,7 +81,9 @@ def _inline(text: str, facts: Facts) -> list[Seed]:
 
 def _names(call: ast.expr) -> set[str]:
     """Names used as arguments: running text calls with parameters' names, which is no example."""
-    functions = {node.func.id for node in ast.walk(call) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    functions = {
+        node.func.id for node in ast.walk(call) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     return {node.id for node in ast.walk(call) if isinstance(node, ast.Name)} - functions - {"None", "True", "False"}
 
 

@@ -44,7 +44,9 @@ def parameter_hints(facts: Facts) -> dict[str, dict[str, Any]]:
     arguments = node.args
     names = [item.arg for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     names += [item.arg for item in (arguments.vararg, arguments.kwarg) if item]
-    hints: dict[str, dict[str, list[str]]] = {name: {"kinds": [], "literals": [], "classes": [], "regexes": [], "attributes": []} for name in names}
+    hints: dict[str, dict[str, list[str]]] = {
+        name: {"kinds": [], "literals": [], "classes": [], "regexes": [], "attributes": []} for name in names
+    }
     aliases = _aliases(node, names)
     reader = _Reader(hints, aliases, _compiled(facts.tree))
     for statement in node.body:
@@ -87,7 +89,9 @@ def _compiled(tree: ast.Module) -> dict[str, str]:
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, hints: dict[str, dict[str, list[str]]], aliases: dict[str, str], patterns: dict[str, str]) -> None:
+    def __init__(
+        self, hints: dict[str, dict[str, list[str]]], aliases: dict[str, str], patterns: dict[str, str]
+    ) -> None:
         self.hints, self.aliases, self.patterns = hints, aliases, patterns
 
     def _of(self, node: ast.AST) -> str:
@@ -120,7 +124,9 @@ class _Reader(ast.NodeVisitor):
                 value = ast.literal_eval(node)
             except (ValueError, TypeError, SyntaxError):
                 continue
-            if isinstance(value, tuple | list | set | frozenset) and all(isinstance(item, str | int | float) for item in value):
+            if isinstance(value, tuple | list | set | frozenset) and all(
+                isinstance(item, str | int | float) for item in value
+            ):
                 self.hints[name]["literals"] += [repr(item) for item in list(value)[:5]]
             elif isinstance(value, bool) or value is None:
                 self.hints[name]["literals"].append(repr(value))
@@ -143,8 +149,15 @@ class _Reader(ast.NodeVisitor):
                         for size in (other.value, other.value + 1):
                             self.hints[name]["literals"] += [repr("a" * size), repr(list(range(size)))]
                 continue
-            self._literals(name, others, around=any(isinstance(op, ast.Lt | ast.Gt | ast.LtE | ast.GtE) for op in node.ops))
-            if position and isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+            self._literals(
+                name, others, around=any(isinstance(op, ast.Lt | ast.Gt | ast.LtE | ast.GtE) for op in node.ops)
+            )
+            if (
+                position
+                and isinstance(node.ops[0], ast.In | ast.NotIn)
+                and isinstance(node.left, ast.Constant)
+                and isinstance(node.left.value, str)
+            ):
                 text = node.left.value
                 self.hints[name]["literals"] += [repr(f"a{text}b"), repr({text: 1})]
         self.generic_visit(node)
@@ -175,12 +188,25 @@ class _Reader(ast.NodeVisitor):
             for kind, methods in _METHODS.items():
                 if direct and function.attr in methods:
                     self.hints[direct]["kinds"].append(kind)
-            if function.attr in ("startswith", "endswith", "partition", "rpartition", "split", "rsplit", "find", "index", "count", "replace"):
+            if function.attr in (
+                "startswith",
+                "endswith",
+                "partition",
+                "rpartition",
+                "split",
+                "rsplit",
+                "find",
+                "index",
+                "count",
+                "replace",
+            ):
                 for argument in node.args[:1]:
                     for item in argument.elts if isinstance(argument, ast.Tuple) else [argument]:
                         if isinstance(item, ast.Constant) and isinstance(item.value, str):
                             text = item.value
-                            shaped = {"startswith": f"{text}abc", "endswith": f"abc{text}"}.get(function.attr, f"ab{text}cd{text}ef")
+                            shaped = {"startswith": f"{text}abc", "endswith": f"abc{text}"}.get(
+                                function.attr, f"ab{text}cd{text}ef"
+                            )
                             self.hints[name]["literals"].append(repr(shaped))
             if function.attr == "get" and node.args and isinstance(node.args[0], ast.Constant):
                 self.hints[name]["literals"].append(repr({node.args[0].value: "x"}))
@@ -188,7 +214,13 @@ class _Reader(ast.NodeVisitor):
             pattern = ""
             if isinstance(function.value, ast.Name) and function.value.id == "re" and node.args:
                 first = node.args[0]
-                pattern = str(first.value) if isinstance(first, ast.Constant) else self.patterns.get(first.id, "") if isinstance(first, ast.Name) else ""
+                pattern = (
+                    str(first.value)
+                    if isinstance(first, ast.Constant)
+                    else self.patterns.get(first.id, "")
+                    if isinstance(first, ast.Name)
+                    else ""
+                )
                 texts = node.args[1:]
             else:
                 pattern = self.patterns.get(function.value.id, "") if isinstance(function.value, ast.Name) else ""
@@ -243,7 +275,12 @@ class _Reader(ast.NodeVisitor):
 def _read_docstring(text: str, hints: dict[str, dict[str, list[str]]]) -> None:
     for name, found in hints.items():
         escaped = re.escape(name)
-        for pattern in (rf":type\s+{escaped}:\s*(.+)", rf":param\s+(\w+)\s+{escaped}:", rf"^\s*\*{{0,2}}{escaped}\s*\(([^)]+)\)\s*:", rf"^\s*{escaped}\s*:\s*([\w ,|\[\]]+)$"):
+        for pattern in (
+            rf":type\s+{escaped}:\s*(.+)",
+            rf":param\s+(\w+)\s+{escaped}:",
+            rf"^\s*\*{{0,2}}{escaped}\s*\(([^)]+)\)\s*:",
+            rf"^\s*{escaped}\s*:\s*([\w ,|\[\]]+)$",
+        ):
             if match := re.search(pattern, text, re.MULTILINE):
                 for word in re.findall(r"[A-Za-z]+", match.group(1)):
                     if kind := _DOC.get(word.lower()):
@@ -251,4 +288,6 @@ def _read_docstring(text: str, hints: dict[str, dict[str, list[str]]]) -> None:
     for name in hints:
         # quoted choices in the parameter's own line: mode: 'fast' or "slow"
         if match := re.search(rf"^\s*(?::param\s+)?\*?{re.escape(name)}\b[^\n]*", text, re.MULTILINE):
-            hints[name]["literals"] += [repr(item) for item in re.findall(r"['\"`]([\w./:-]{1,20})['\"`]", match.group())]
+            hints[name]["literals"] += [
+                repr(item) for item in re.findall(r"['\"`]([\w./:-]{1,20})['\"`]", match.group())
+            ]

@@ -83,7 +83,11 @@ def seeds_of(text: str, facts: Facts) -> list[Seed]:
         elif isinstance(statement, ast.Import | ast.ImportFrom):
             continue
         for expression in expressions:
-            call = expression.operand if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.Not) else expression
+            call = (
+                expression.operand
+                if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.Not)
+                else expression
+            )
             act = observing(call, facts.target)
             if act:
                 found.append(Seed(tuple(setup), act, "model"))
@@ -96,5 +100,9 @@ def _unwrapped(body: list[ast.stmt]) -> list[ast.stmt]:
     """Statements inside ``with pytest.raises(…)`` count like the others: what really happens is observed."""
     flat: list[ast.stmt] = []
     for statement in body:
-        flat += statement.body if isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0].context_expr) else [statement]
+        flat += (
+            statement.body
+            if isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0].context_expr)
+            else [statement]
+        )
     return flat

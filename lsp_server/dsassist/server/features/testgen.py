@@ -1,0 +1,153 @@
+"""The code action "Generate tests" and the command behind it. The result is an edit that the user previews."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.uris import from_fs_path, to_fs_path
+
+from dsassist.assist import testgen
+from dsassist.errors import DsassistError, TestGenerationError
+from dsassist.server.app import Server
+from dsassist.server.progress import Progress
+from dsassist_model import paths
+
+__all__ = ["COMMAND", "register"]
+
+COMMAND = "dsassist.generateTests"
+CANCEL = "dsassist.cancelGenerateTests"
+_AGREE = "Run it in the sandbox"
+
+
+def register(server: Server) -> None:
+    """Attach the code action and the two commands."""
+    running: dict[str, asyncio.Task[None]] = {}
+
+    @server.feature(
+        types.TEXT_DOCUMENT_CODE_ACTION,
+        types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.Source, types.CodeActionKind.Empty]),
+    )
+    async def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
+        path = to_fs_path(params.text_document.uri)
+        if (
+            not server.settings.testgen.enabled
+            or not path
+            or not path.endswith(".py")
+            or Path(path).name.startswith("test_")
+        ):
+            return []
+        line = params.range.start.line + 1
+        try:
+            targets = await asyncio.to_thread(testgen.select, Path(path), line=line)
+        except DsassistError:
+            return []
+        title = (
+            f"Generate tests for {targets[0].qualname}"
+            if len(targets) == 1
+            else f"Generate tests for {targets[0].owner}"
+        )
+        command = types.Command(title=title, command=COMMAND, arguments=[params.text_document.uri, line])
+        return [types.CodeAction(title=title, kind=types.CodeActionKind.Empty, command=command)]
+
+    @server.command(COMMAND)
+    async def generate(uri: str, line: int | None = None) -> None:
+        previous = running.pop(uri, None)
+        if previous is not None:
+            previous.cancel()
+        running[uri] = server.background(_generate(server, uri, line))
+
+    @server.command(CANCEL)
+    async def cancel(uri: str) -> bool:
+        task = running.pop(uri, None)
+        return task.cancel() if task is not None else False
+
+
+async def _generate(server: Server, uri: str, line: int | None) -> None:
+    name = to_fs_path(uri)
+    if not name:
+        raise TestGenerationError(f"{uri} is not a file.")
+    path = Path(name)
+    targets = await asyncio.to_thread(testgen.select, path, line=line)
+    workspace = await asyncio.to_thread(testgen.find_workspace, path)
+    if not await _agreed(server, workspace):
+        return
+    settings = server.settings.testgen
+    progress = Progress(server, "dsassist: generating tests")
+    await progress.begin(f"{len(targets)} function{'' if len(targets) == 1 else 's'}")
+    loop = asyncio.get_running_loop()
+
+    def tell(step: testgen.Progress) -> None:
+        counts = step.report.funnel
+        text = f"{step.target}: {step.stage} ({counts['generated']} tried, {counts['stable']} stable, {counts['kept']} kept)"
+        loop.call_soon_threadsafe(progress.report, text, step.done / max(1, step.total))
+
+    try:
+        report = await testgen.generate(
+            path,
+            targets,
+            workspace=workspace,
+            python=testgen.find_python(workspace, settings.python),
+            options=testgen.Options(seconds=settings.seconds),
+            on_progress=tell,
+        )
+    finally:
+        progress.end()
+    await _deliver(server, report)
+
+
+async def _agreed(server: Server, workspace: Path) -> bool:
+    consent = testgen.Consent(paths.config_dir() / "trusted.json")
+    if consent.given(workspace):
+        return True
+    answer = await server.window_show_message_request_async(
+        types.ShowMessageRequestParams(
+            type=types.MessageType.Warning,
+            message=f"Generating tests runs the code of {workspace}, in a sandbox: a copy, no network, limits on time and memory.",
+            actions=[types.MessageActionItem(title=_AGREE), types.MessageActionItem(title="Cancel")],
+        )
+    )
+    if answer is None or answer.title != _AGREE:
+        return False
+    consent.give(workspace)
+    return True
+
+
+async def _deliver(server: Server, report: testgen.FileReport) -> None:
+    kept = sum(len(target.kept) for target in report.targets)
+    suspicions = [item for target in report.targets for item in target.suspicions]
+    for item in suspicions[:5]:
+        server.window_show_message(
+            types.ShowMessageParams(type=types.MessageType.Warning, message=f"Suspected bug: {item.call}: {item.why}")
+        )
+    if report.text is None:
+        reasons = "; ".join(target.problem or ", ".join(target.dropped) for target in report.targets)[:300]
+        server.window_show_message(
+            types.ShowMessageParams(type=types.MessageType.Info, message=f"No test survived verification. {reasons}")
+        )
+        return
+    edit = types.WorkspaceEdit(
+        document_changes=_changes(report),
+        change_annotations={"tests": types.ChangeAnnotation(label=f"{kept} verified tests", needs_confirmation=True)},
+    )
+    await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label="Generated tests"))
+
+
+def _changes(report: testgen.FileReport) -> list[Any]:
+    uri = from_fs_path(str(report.test_path)) or report.test_path.as_uri()
+    changes: list[Any] = []
+    if not report.existing and not report.test_path.exists():
+        changes.append(
+            types.CreateFile(uri=uri, options=types.CreateFileOptions(ignore_if_exists=True), annotation_id="tests")
+        )
+    last = len(report.existing.splitlines())
+    whole = types.Range(start=types.Position(line=0, character=0), end=types.Position(line=last + 1, character=0))
+    text_edit = types.AnnotatedTextEdit(range=whole, new_text=report.text or "", annotation_id="tests")
+    changes.append(
+        types.TextDocumentEdit(
+            text_document=types.OptionalVersionedTextDocumentIdentifier(uri=uri, version=None), edits=[text_edit]
+        )
+    )
+    return changes
