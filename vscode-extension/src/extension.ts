@@ -11,7 +11,8 @@ import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type Status } from "./
 import { Server } from "./server";
 import { Statistics } from "./stats";
 import { deleteStatistics, showStatistics } from "./statsPage";
-import { generateTests, mayRun } from "./tests";
+import { TestLens } from "./testLens";
+import { generateTests, mayRun, stopGenerating } from "./tests";
 
 let stop: (() => Promise<void>) | undefined;
 
@@ -32,7 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
       provideInlineCompletionItems: completion.middleware,
       executeCommand: async (command, args, next) => {
         if (command === ACCEPTED_COMMAND) completion.acceptedWhole(args[0]);
-        if (command === GENERATE_TESTS_COMMAND && !(await mayRun(context))) return undefined;
+        if (command === GENERATE_TESTS_COMMAND && !mayRun()) return undefined;
         return next(command, args) as unknown;
       },
       workspace: {
@@ -46,10 +47,13 @@ export function activate(context: vscode.ExtensionContext): void {
     helpless: (finding) => help.helpless(finding),
     gaveUp: (message) => help.gaveUp(message),
   });
+  const lens = new TestLens(server);
   context.subscriptions.push(
+    vscode.languages.registerCodeLensProvider({ language: "python", scheme: "file" }, lens),
     log, bar, preview, completion, server,
     server.onDidChange((life) => {
       bar.show(life);
+      if (life.kind !== "running" || !life.status) lens.refresh();
       const status = life.kind === "running" ? life.status : undefined;
       void vscode.commands.executeCommand("setContext", "dsassist.serverRunning", life.kind === "running");
       void vscode.commands.executeCommand("setContext", "dsassist.modelReady", status?.state === "ready");
@@ -99,7 +103,8 @@ function commands(
       if (choice) log.show();
     },
     togglePause: () => togglePause(server),
-    generateTestsHere: () => generateTests(context, server),
+    generateTestsHere: () => generateTests(server),
+    stopTests: () => stopGenerating(server),
     referenceMap: () => showMap(context),
     statistics: () => showStatistics(context, statistics),
     deleteStatistics: () => deleteStatistics(statistics),

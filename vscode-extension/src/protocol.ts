@@ -28,4 +28,7 @@ export const DID_ACCEPT = "dsassist/didAccept";
 
 /** The command of every suggestion, run by VS Code when all of it is taken. */
 export const ACCEPTED_COMMAND = "dsassist.accepted";
+/** Arguments: the address of a file and a line, counted from 1. */
 export const GENERATE_TESTS_COMMAND = "dsassist.generateTests";
+/** Argument: the address of the file. */
+export const STOP_TESTS_COMMAND = "dsassist.cancelGenerateTests";

@@ -1,18 +1,16 @@
 /** "Generate tests": asks the server about the function at the cursor. The server shows progress; the edit comes back as a preview. */
 
 import * as vscode from "vscode";
-import { GENERATE_TESTS_COMMAND } from "./protocol";
+import { GENERATE_TESTS_COMMAND, STOP_TESTS_COMMAND } from "./protocol";
 import type { Server } from "./server";
 
-const ASKED = "dsassist.testsMayRun";
-
-export async function generateTests(context: vscode.ExtensionContext, server: Server): Promise<void> {
+export async function generateTests(server: Server): Promise<void> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
     void vscode.window.showInformationMessage("Open a file and put the cursor in a function to generate tests for it.");
     return;
   }
-  if (!(await mayRun(context))) return;
+  if (!mayRun()) return;
   if (!server.running) {
     void vscode.window.showWarningMessage("The language server does not run, so no tests can be generated.", "Show Log").then((choice) => {
       if (choice) void vscode.commands.executeCommand("dsassist.showLog");
@@ -33,20 +31,19 @@ export async function generateTests(context: vscode.ExtensionContext, server: Se
   await vscode.commands.executeCommand(command.command, ...((command.arguments ?? []) as unknown[]));
 }
 
-/** Generating runs the project's code: never without trust, and asked once a workspace. */
-export async function mayRun(context: vscode.ExtensionContext): Promise<boolean> {
-  if (!vscode.workspace.isTrusted) {
-    void vscode.window.showWarningMessage("Generating tests runs the code of this workspace. Trust the workspace first.", "Manage Trust").then((choice) => {
-      if (choice) void vscode.commands.executeCommand("workbench.trust.manage");
-    });
-    return false;
-  }
-  if (context.workspaceState.get<boolean>(ASKED, false)) return true;
-  const detail = "Every generated test is run, in a sandbox, before you see it. This is asked once for this workspace.";
-  const answer = await vscode.window.showInformationMessage("Run this workspace's code to check generated tests?", { modal: true, detail }, "Run");
-  if (!answer) return false;
-  await context.workspaceState.update(ASKED, true);
-  return true;
+/** Generating runs the project's code: never without trust. The server asks once a workspace on top of that. */
+export function mayRun(): boolean {
+  if (vscode.workspace.isTrusted) return true;
+  void vscode.window.showWarningMessage("Generating tests runs the code of this workspace. Trust the workspace first.", "Manage Trust").then((choice) => {
+    if (choice) void vscode.commands.executeCommand("workbench.trust.manage");
+  });
+  return false;
+}
+
+/** Stops what runs for the file in front. */
+export async function stopGenerating(server: Server): Promise<void> {
+  const uri = vscode.window.activeTextEditor?.document.uri.toString();
+  if (uri && server.hasCommand(STOP_TESTS_COMMAND)) await vscode.commands.executeCommand(STOP_TESTS_COMMAND, uri);
 }
 
 function commandOf(action: vscode.CodeAction | vscode.Command): vscode.Command | undefined {

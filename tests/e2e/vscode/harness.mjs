@@ -84,7 +84,7 @@ export class Editor {
     const [data, extensions] = [path.join(editor.scratch, "data"), path.join(editor.scratch, "extensions")];
     fs.mkdirSync(path.join(data, "User"), { recursive: true });
     fs.writeFileSync(path.join(data, "User/settings.json"), JSON.stringify({
-      "dsassist.extension.python": PYTHON, "workbench.startupEditor": "none", "telemetry.telemetryLevel": "off", "update.mode": "none",
+      "dsassist.extension.python": PYTHON, "dsassist.extension.testLens": true, "workbench.startupEditor": "none", "telemetry.telemetryLevel": "off", "update.mode": "none",
       "extensions.ignoreRecommendations": true, "window.restoreWindows": "none", "workbench.tips.enabled": false, "chat.disableAIFeatures": true, "workbench.secondarySideBar.defaultVisibility": "hidden",
       "editor.minimap.enabled": false, "files.autoSave": "off", "editor.cursorBlinking": "solid", "window.dialogStyle": "custom", ...options.settings,
     }, null, 2));

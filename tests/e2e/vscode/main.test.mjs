@@ -166,10 +166,15 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     }, "the map");
   }
 
+  it("offers tests above each function", async () => {
+    await editor.file("prices.py", 20, 10);
+    await until(async () => (await editor.page.locator(".codelens-decoration", { hasText: "Generate tests" }).count()) >= 2, "the lenses");
+  });
+
   it("generates tests and writes them only when told to", async () => {
     await editor.file("prices.py", 20, 10);
     await editor.command("dsassist: Generate Tests for This Function");
-    await editor.page.locator(".monaco-dialog-box .monaco-button", { hasText: "Run" }).click();
+    await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Run it in the sandbox" }).click();
     const apply = editor.page.locator(".notification-list-item .monaco-button", { hasText: "Apply" });
     await editor.page.waitForTimeout(4_000);
     await editor.screenshot("12-generating");
