@@ -31,7 +31,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const server: Server = new Server(context, log, {
     middleware: {
       provideInlineCompletionItems: completion.middleware,
-      executeCommand: async (command, args, next) => {
+      executeCommand: (command, args, next) => {
         if (command === ACCEPTED_COMMAND) completion.acceptedWhole(args[0]);
         if (command === GENERATE_TESTS_COMMAND && !mayRun()) return undefined;
         return next(command, args) as unknown;
