@@ -3,6 +3,9 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 TORCH ?= torch==2.13.0
+# llama.cpp's AMX kernels crash on some processors (benchmarks/README.md): there it is built with all the rest
+LLAMA_FLAGS := $(shell grep -q amx_int8 /proc/cpuinfo 2>/dev/null && echo CMAKE_ARGS=\"-DGGML_NATIVE=OFF -DGGML_AVX512=ON \
+	-DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON\")
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -55,7 +58,7 @@ e2e: model vsix  ## Drive real editors: VS Code, Neovim and Emacs (sets them up 
 	tests/e2e/run.sh
 
 bench: model  ## Run every benchmark, --quick (see benchmarks/README.md)
-	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(LLAMA_FLAGS) $(BIN)/python -m pip install --quiet -e '.[bench]'
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b --quick || exit 1; done
 
 clean:  ## Remove the virtual environment and caches
