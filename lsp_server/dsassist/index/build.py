@@ -313,6 +313,19 @@ class Build(State):
             if path not in self._overlays:
                 self._views.pop(path, None)
 
+    def dump(self) -> list[tuple[str, bytes, bytes, bytes, tuple[str, ...]]]:
+        """All that is stored, in an order and in terms that do not depend on how it came about."""
+        with self._reading():
+            rows = []
+            for path, row in sorted(self._rows.items()):
+                facts, stored = self._store.facts(row.id), self._store.occurrences_and_links(row.id)
+                assert facts is not None and stored is not None
+                own = self._stored_facts(path)
+                assert own is not None
+                names = tuple(sorted(name for name in own.nonlocal_names() if row.id in self._store.files_with(name)))
+                rows.append((path, *facts, stored[1] or b"", names))
+            return rows
+
     # What the editor says
 
     def refresh(self, paths: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from dsassist.index.types import (
     bounded,
     builtin_method,
     element,
+    gather,
     join,
     replace,
 )
@@ -116,7 +117,7 @@ class Evaluator:
                     if more:
                         results.append(more)
                         break
-        return join(results)
+        return gather(results)
 
     def included(self, module: Module, name: str) -> tuple[Entity, ...]:
         """What the files that a file includes say about one of its own names: its declaration in a header."""
@@ -162,7 +163,7 @@ class Evaluator:
         parts = [self.entities(path, entry) for entry in imports]
         if sym.kind != Kind.IMPORT:
             parts.append((("s", path, symbol),))
-        result = join(parts)
+        result = gather(parts)
         inside = tuple(item for item in result if item[0] != "x")
         return inside or result
 
@@ -201,7 +202,10 @@ class Evaluator:
                 return declared
             if sym.kind != Kind.PARAMETER or not sym.values:
                 return ()
-        return join(self.evaluate(module, value) for value in sym.values)
+        types = join(self.evaluate(module, value) for value in sym.values)
+        if any(item[0] == "b" and item[1].rpartition(".")[2] in _TYPE_VARIABLES for item in types):
+            return (("v", module.name(symbol)),)
+        return types
 
     def declared(self, module: Module, expr: int) -> Types:
         """Instances of the type that an annotation names."""
@@ -726,6 +730,7 @@ class Evaluator:
         return join(out)
 
 
+_TYPE_VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
 _EMPTY_BASES = frozenset({"object", "Generic", "Protocol", "ABC"})
 _ENUMS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "EnumMeta"})
 

@@ -30,6 +30,7 @@ __all__ = [
     "bounded",
     "builtin_method",
     "element",
+    "gather",
     "join",
     "replace",
 ]
@@ -100,6 +101,11 @@ def join(parts: Iterable[Types]) -> Types:
         for item in part:
             seen[item] = None
     return tuple(seen) if len(seen) <= _MOST else ()
+
+
+def gather(parts: Iterable[Types]) -> Types:
+    """All of several sets, however many."""
+    return tuple(dict.fromkeys(item for part in parts for item in part))
 
 
 def depth(item: Type) -> int:

@@ -538,18 +538,18 @@ class _Walk(Braces):
         return -1
 
     def tokens(self, node: Node) -> None:
-        """Inside a macro only names are known; a name after a dot is a member of something unknown."""
-        before = ""
+        """Inside a macro there is no syntax: names are read, and ``a.b.c`` is taken for what it looks like."""
+        before, value = "", -1
         for child in node.children:
             if child.type == "token_tree":
                 self.tokens(child)
+                value = -1
             elif child.type == "identifier":
-                if before == ".":
-                    self.builder.attribute(child, -1)
-                else:
-                    self.leaf(child)
+                value = self.select(value, child) if before == "." else self.leaf(child)
             elif child.type == "self":
-                self.builder.read(child)
+                value = self.on_self(child)
+            elif child.type != ".":
+                value = -1
             before = child.type
 
     def on_lifetime(self, node: Node) -> int:

@@ -1,0 +1,141 @@
+"""Open buffers, and the promise that an index which was changed step by step equals one built at once."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dsassist.errors import WorkspaceError
+from dsassist.index import Index
+
+
+def test_an_open_buffer_counts_and_the_disk_counts_again(workspace: Any) -> None:
+    workspace.write({"a.py": "def f(): ...\n", "b.py": "from a import f\n"})
+    workspace.index.update()
+    index = workspace.index
+    index.set_overlay("b.py", "from a import f\n\nf()\n")
+    assert workspace.references("a.py", 1, "f") == ["a.py:1", "b.py:1", "b.py:3"]
+    index.set_overlay("a.py", "x = 1\ndef f(): ...\ndef g(): ...\n")
+    assert workspace.references("a.py", 2, "f") == ["a.py:2", "b.py:1", "b.py:3"]
+    index.set_overlay("b.py", "from a import g as f\n\nf()\n")
+    assert workspace.references("a.py", 2, "f") == ["a.py:2"]
+    assert workspace.references("a.py", 3, "g") == ["a.py:3", "b.py:1"]
+    index.close_overlay("b.py")
+    index.close_overlay("a.py")
+    assert workspace.references("a.py", 1, "f") == ["a.py:1", "b.py:1"]
+
+
+def test_a_buffer_that_is_on_no_disk(workspace: Any) -> None:
+    workspace.write({"b.py": "from fresh import f\nf()\n"})
+    workspace.index.update()
+    workspace.index.set_overlay("fresh.py", "def f(): ...\n")
+    assert workspace.references("fresh.py", 1, "f") == ["b.py:1", "b.py:2", "fresh.py:1"]
+    workspace.index.close_overlay("fresh.py")
+    assert "fresh.py" not in workspace.index.paths()
+
+
+def test_buffers_are_never_stored(workspace: Any) -> None:
+    workspace.write({"a.py": "def f(): ...\n"})
+    workspace.index.update()
+    before = workspace.index.dump()
+    workspace.index.set_overlay("a.py", "def other(): ...\n")
+    workspace.index.update()
+    assert workspace.index.dump() == before
+
+
+def test_saving_makes_dependents_fresh(workspace: Any) -> None:
+    workspace.write({"a.py": "class A:\n    def m(self): ...\n", "b.py": "from a import A\nA().m()\nA().n()\n"})
+    workspace.index.update()
+    assert workspace.references("a.py", 2, "m") == ["a.py:2", "b.py:2"]
+    workspace.write({"a.py": "class A:\n    def n(self): ...\n"})
+    workspace.index.refresh(["a.py"])
+    assert workspace.references("a.py", 2, "n") == ["a.py:2", "b.py:3"]
+    assert workspace.index.settle() >= 1
+    assert workspace.references("a.py", 2, "n") == ["a.py:2", "b.py:3"]
+
+
+def test_other_kinds_of_files_are_refused(workspace: Any) -> None:
+    with pytest.raises(WorkspaceError, match="no language"):
+        workspace.index.set_overlay("notes.txt", "hello")
+
+
+def test_syntax_errors_while_typing_keep_the_rest(workspace: Any) -> None:
+    body = "".join(f"def f{number}(x):\n    return x\n\n" for number in range(20))
+    workspace.write({"a.py": body, "b.py": "from a import f19\nf19(1)\n"})
+    workspace.index.update()
+    workspace.index.set_overlay("a.py", body.replace("def f3(x):", "def f3(x"))
+    assert "b.py:2" in workspace.references("b.py", 1, "f19")
+
+
+@pytest.mark.parametrize("size", [1, 40])
+def test_edited_trees_give_the_same_facts(workspace: Any, size: int) -> None:
+    text = "class A:\n    def f(self, x):\n        return self.g(x)\n" * size
+    workspace.write({"a.py": text})
+    workspace.index.update()
+    steps = [text + "\nA().f(1)\n", text.replace("x", "longer"), "é = 1\n" + text, "", text]
+    for step in steps:
+        workspace.index.set_overlay("a.py", step)
+        overlay = workspace.index.facts_for("a.py")
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "r").mkdir()
+            (Path(folder) / "r" / "a.py").write_text(step)
+            fresh = Index.open(Path(folder) / "r", Path(folder) / "c")
+            fresh.update()
+            assert fresh.facts_for("a.py").occurrences.pack() == overlay.occurrences.pack()
+            fresh.close()
+
+
+NAMES = ("a", "b", "pkg/c", "pkg/__init__", "d")
+LINES = (
+    "from a import *",
+    "from b import thing",
+    "import pkg.c",
+    "from pkg import c as alias",
+    "from .c import thing, Maker",
+    "def thing(): return Maker()",
+    "class Maker:",
+    "    def make(self): return self.other",
+    "    other = thing()",
+    "class Sub(Maker): pass",
+    "Sub().make().make()",
+    "pkg.c.thing().make()",
+    "alias.Maker().other.make()",
+    "thing = thing.make",
+    "x = Maker(); x = x.other",
+    "__all__ = ['thing']",
+    "def broken(:",
+)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), st.lists(st.sampled_from(LINES), max_size=6))),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_incremental_equals_full(steps: list[tuple[str, list[str] | None]]) -> None:
+    """After any sequence of edits, creations and deletions, byte for byte."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "project"
+        (root / "pkg").mkdir(parents=True)
+        index = Index.open(root, Path(folder) / "cache")
+        for name, lines in steps:
+            file = root / f"{name}.py"
+            if lines is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_text("\n".join(lines) + "\n")
+            index.refresh([f"{name}.py"])
+            index.settle()
+        fresh = Index.open(root, Path(folder) / "fresh")
+        fresh.update()
+        changed, whole = index.dump(), fresh.dump()
+        index.close()
+        fresh.close()
+        assert changed == whole

@@ -1,0 +1,170 @@
+"""One small project a language: definitions in one file, uses in another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsassist.index.languages import all_languages, language_of
+
+PROJECTS: dict[str, dict[str, str]] = {
+    "typescript": {
+        "tsconfig.json": '{"compilerOptions": {"baseUrl": ".", "paths": {"@lib/*": ["src/lib/*"]}}, /* c */}',
+        "src/lib/shape.ts": """
+            export interface Shape { area(): number; name: string }
+            export class Circle implements Shape {
+              name = "circle";
+              constructor(private radius: number) {}
+              area(): number { return this.radius * 3; }
+              static unit(): Circle { return new Circle(1); }
+            }
+            export default function make(): Circle { return new Circle(2); }
+            """,
+        "src/lib/index.ts": "export * from './shape';\nexport { default as build } from './shape';\n",
+        "src/main.tsx": """
+            import make, { Circle } from '@lib/shape';
+            import { build } from './lib';
+            const all: Circle[] = [make(), build(), Circle.unit()];
+            all.forEach(c => c.area());
+            const { name: title } = make();
+            for (const c of all) console.log(c.area(), title);
+            """,
+    },
+    "javascript": {
+        "util.js": "function add(a, b) { return a + b; }\nclass Box { constructor() { this.size = 1; } }\nmodule.exports = { add, Box };\n",
+        "main.js": "const { add, Box } = require('./util');\nadd(1, 2);\nconst b = new Box();\nb.size = 3;\n",
+    },
+    "go": {
+        "go.mod": "module example.com/app\n",
+        "store/store.go": """
+            package store
+            type Item struct { Title string }
+            type Store struct { items map[string]*Item }
+            func New() *Store { return &Store{} }
+            func (s *Store) Get(name string) (*Item, error) { return s.items[name], nil }
+            """,
+        "main.go": """
+            package main
+            import "example.com/app/store"
+            func main() {
+                s := store.New()
+                item, err := s.Get("a")
+                if err == nil { println(item.Title, helper()) }
+            }
+            """,
+        "other.go": "package main\nfunc helper() int { return 1 }\n",
+    },
+    "rust": {
+        "Cargo.toml": '[package]\nname = "app"\n',
+        "src/main.rs": """
+            mod shapes;
+            use crate::shapes::{Circle, area_of as measure};
+            fn main() {
+                let c = Circle::new(2.0);
+                measure(&c);
+                println!("{}", c.radius);
+                c.grow();
+            }
+            """,
+        "src/shapes.rs": """
+            pub struct Circle { pub radius: f64 }
+            impl Circle {
+                pub fn new(radius: f64) -> Self { Circle { radius } }
+                pub fn grow(&self) -> f64 { self.radius }
+            }
+            pub fn area_of(c: &Circle) -> f64 { c.grow() }
+            """,
+    },
+    "java": {
+        "src/main/java/com/acme/Main.java": """
+            package com.acme;
+            import com.acme.util.Store;
+            public class Main extends Base {
+                private Store store = new Store();
+                void run() { store.get("x"); helper(); this.store.get("y"); Near.go(); }
+            }
+            """,
+        "src/main/java/com/acme/Base.java": "package com.acme;\nclass Base { void helper() {} }\n",
+        "src/main/java/com/acme/Near.java": "package com.acme;\nclass Near { static void go() {} }\n",
+        "src/main/java/com/acme/util/Store.java": "package com.acme.util;\npublic class Store { public String get(String n) { return n; } }\n",
+    },
+    "c": {
+        "include/list.h": "#define MOST 10\ntypedef struct node { int value; struct node *next; } node_t;\nnode_t *push(node_t *head, int value);\n",
+        "list.c": '#include "list.h"\nnode_t *push(node_t *head, int value) {\n  head->value = value;\n  return head->next;\n}\n',
+        "main.c": '#include "list.h"\nint main(void) {\n  node_t *l = push(0, MOST);\n  return l->value;\n}\n',
+    },
+    "cpp": {
+        "widget.hpp": """
+            #pragma once
+            namespace ui {
+            class Base { public: int id; };
+            class Widget : public Base { public: void draw(); void resize(int w); private: int width_; };
+            }
+            """,
+        "widget.cpp": """
+            #include "widget.hpp"
+            namespace ui {
+            void Widget::draw() { resize(width_); id = 3; }
+            void Widget::resize(int w) { width_ = w; this->draw(); }
+            }
+            int main() { auto *p = new ui::Widget(); p->resize(2); return p->id; }
+            """,
+    },
+}
+
+QUESTIONS = [
+    ("typescript", "src/lib/shape.ts", 2, "Circle", ["src/lib/shape.ts:2", "src/lib/shape.ts:6", "src/lib/shape.ts:6", "src/lib/shape.ts:8", "src/lib/shape.ts:8", "src/main.tsx:1", "src/main.tsx:3", "src/main.tsx:3"]),
+    ("typescript", "src/lib/shape.ts", 5, "area", ["src/lib/shape.ts:5", "src/main.tsx:4", "src/main.tsx:6"]),
+    ("typescript", "src/lib/shape.ts", 4, "radius", ["src/lib/shape.ts:4", "src/lib/shape.ts:5"]),
+    ("typescript", "src/lib/shape.ts", 3, "name", ["src/lib/shape.ts:3", "src/main.tsx:5"]),
+    ("javascript", "util.js", 1, "add", ["main.js:1", "main.js:2", "util.js:1", "util.js:3"]),
+    ("javascript", "util.js", 2, "size", ["main.js:4", "util.js:2"]),
+    ("go", "store/store.go", 5, "Get", ["main.go:5", "store/store.go:5"]),
+    ("go", "store/store.go", 2, "Title", ["main.go:6", "store/store.go:2"]),
+    ("go", "other.go", 2, "helper", ["main.go:6", "other.go:2"]),
+    ("rust", "src/shapes.rs", 1, "radius", ["src/main.rs:6", "src/shapes.rs:1", "src/shapes.rs:3", "src/shapes.rs:4"]),
+    ("rust", "src/shapes.rs", 4, "grow", ["src/shapes.rs:4", "src/shapes.rs:6", "src/main.rs:7"]),
+    ("rust", "src/shapes.rs", 6, "area_of", ["src/main.rs:2", "src/shapes.rs:6"]),
+    ("java", "src/main/java/com/acme/util/Store.java", 2, "get", ["src/main/java/com/acme/Main.java:5", "src/main/java/com/acme/Main.java:5", "src/main/java/com/acme/util/Store.java:2"]),
+    ("java", "src/main/java/com/acme/Base.java", 2, "helper", ["src/main/java/com/acme/Base.java:2", "src/main/java/com/acme/Main.java:5"]),
+    ("java", "src/main/java/com/acme/Near.java", 2, "go", ["src/main/java/com/acme/Main.java:5", "src/main/java/com/acme/Near.java:2"]),
+    ("c", "include/list.h", 3, "push", ["include/list.h:3", "list.c:2", "main.c:3"]),
+    ("c", "include/list.h", 2, "value", ["include/list.h:2", "list.c:3", "main.c:4"]),
+    ("c", "include/list.h", 1, "MOST", ["include/list.h:1", "main.c:3"]),
+    ("cpp", "widget.hpp", 4, "resize", ["widget.cpp:3", "widget.cpp:4", "widget.cpp:6", "widget.hpp:4"]),
+    ("cpp", "widget.hpp", 3, "id", ["widget.cpp:3", "widget.cpp:6", "widget.hpp:3"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "path", "line", "name", "expected"), QUESTIONS)
+def test_references_across_files(
+    workspace: Any, language: str, path: str, line: int, name: str, expected: list[str]
+) -> None:
+    workspace.write(PROJECTS[language])
+    workspace.index.update()
+    assert sorted(workspace.references(path, line, name)) == sorted(expected)
+
+
+@pytest.mark.parametrize("language", all_languages(), ids=lambda language: language.name)
+def test_broken_text_is_survived(language: Any) -> None:
+    """Every prefix of a file is a file in the middle of being typed."""
+    name = {"typescript": "typescript"}.get(language.name, language.name)
+    path, text = next(
+        (path, text)
+        for path, text in PROJECTS.get(name, {"a.py": "class A:\n  def f(self, x): return x.y\n"}).items()
+        if language_of(path) is language
+    )
+    data = text.encode()
+    for end in range(0, len(data), 7):
+        source = data[:end] + b"\xff(" + data[end : end + 20]
+        facts = language.extract(path, source, language.parser(path).parse(source))
+        assert len(facts.occurrences.name) == len(facts.occurrences.role)
+
+
+def test_extensions_belong_to_one_language() -> None:
+    extensions = [extension for language in all_languages() for extension in language.extensions]
+    assert len(extensions) == len(set(extensions))
+    assert language_of("a/b.PY") is language_of("x.py")
+    assert language_of("Makefile") is None
+    assert language_of(".py") is None

@@ -1,0 +1,164 @@
+"""Renames, symbols, context, graphs, syntax."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from dsassist.index import to_dot, to_mermaid, to_svg
+
+FILES = {
+    "shop/cart.py": '''
+        """Carts."""
+        from shop.money import Money
+
+        class Cart:
+            """Holds things."""
+
+            def __init__(self, owner: str):
+                self.owner = owner
+                self.lines: list[Money] = []
+
+            def total(self) -> Money:
+                """Sum of all lines."""
+                result = Money(0)
+                for line in self.lines:
+                    result = result.plus(line)
+                return result
+        ''',
+    "shop/money.py": """
+        class Money:
+            def __init__(self, cents: int):
+                self.cents = cents
+
+            def plus(self, other: "Money") -> "Money":
+                return Money(self.cents + other.cents)
+
+            def show(self) -> str: ...
+        """,
+    "shop/__init__.py": "",
+    "app.py": """
+        from shop.cart import Cart as Basket
+        from shop.money import Money
+
+        def checkout(basket: Basket, anything):
+            anything.show()
+            return basket.total()
+        """,
+}
+
+
+@pytest.fixture
+def shop(workspace: Any) -> Any:
+    workspace.write(FILES)
+    workspace.index.update()
+    return workspace
+
+
+def test_rename_changes_every_place(shop: Any) -> None:
+    plan = shop.index.rename(*shop.place("shop/money.py", 5, "plus"), "added")
+    assert not plan.refused
+    assert [(place.path, place.line + 1) for place in plan.edits] == [("shop/cart.py", 15), ("shop/money.py", 5)]
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "name", "new", "reason"),
+    [
+        ("shop/money.py", 8, "show", "display", "app.py:5 may also mean show"),
+        ("shop/money.py", 1, "Money", "class", "word of the language"),
+        ("shop/money.py", 1, "Money", "2x", "no name"),
+        ("shop/money.py", 5, "plus", "show", "already defined"),
+        ("shop/money.py", 2, "__init__", "start", "meaning for the language"),
+        ("app.py", 1, "cart", "basket", "rename it on the disk"),
+        ("shop/money.py", 8, "str", "text", "Nothing is known"),
+    ],
+)
+def test_renames_are_refused_with_the_reason(shop: Any, path: str, line: int, name: str, new: str, reason: str) -> None:
+    plan = shop.index.rename(*shop.place(path, line, name), new)
+    assert plan.edits == ()
+    assert reason in plan.refused
+
+
+def test_rename_of_an_alias_stays_in_its_file(shop: Any) -> None:
+    plan = shop.index.rename(*shop.place("app.py", 1, "Basket"), "Trolley")
+    assert [(place.path, place.line + 1) for place in plan.edits] == [("app.py", 1), ("app.py", 4)]
+
+
+def test_rename_takes_overrides_along(workspace: Any) -> None:
+    workspace.write({
+        "a.py": "class A:\n    def go(self): ...\nclass B(A):\n    def go(self): ...\ndef f(a: A, b: B):\n    a.go(); b.go()\n",
+        "b.py": "import abc\nclass C(abc.Strange):\n    def away(self): ...\n",
+        "c.py": "def tag(): ...\nNAMES = ['tag']\n",
+    })  # fmt: skip
+    workspace.index.update()
+    plan = workspace.index.rename(*workspace.place("a.py", 4, "go"), "walk")
+    assert sorted(place.line + 1 for place in plan.edits) == [2, 4, 6, 6]
+    assert "outside the workspace" in workspace.index.rename(*workspace.place("b.py", 3, "away"), "x1").refused
+    assert "as a string" in workspace.index.rename(*workspace.place("c.py", 1, "tag"), "x1").refused
+
+
+def test_symbols_are_found_by_parts_of_their_names(shop: Any) -> None:
+    def names(query: str) -> list[str]:
+        return [info.qualified_name for _, info in shop.index.symbols(query)]
+
+    assert names("Cart")[0] == "Cart"
+    assert names("tot") == ["Cart.total"]
+    assert names("chkt") == ["checkout"]
+    assert names("cart.own") == ["Cart.owner"]
+    assert names("zzz") == []
+    assert names("") == []
+
+
+def test_outline_is_nested_by_qualified_name(shop: Any) -> None:
+    found = [(info.qualified_name, info.kind.label) for info in shop.index.document_symbols("shop/cart.py")]
+    assert found == [
+        ("Cart", "class"), ("Cart.__init__", "method"), ("Cart.owner", "field"), ("Cart.lines", "field"), ("Cart.total", "method"),
+    ]  # fmt: skip
+
+
+def test_context_is_what_the_code_near_the_cursor_needs(shop: Any) -> None:
+    pieces = shop.index.context_for("app.py", 5, 0, 4000)
+    assert "Cart.total" in [piece.name for piece in pieces] or "Cart" in [piece.name for piece in pieces]
+    assert all(piece.path != "app.py" for piece in pieces)
+    assert sum(len(piece.text.encode()) for piece in shop.index.context_for("app.py", 5, 0, 300)) <= 300
+    assert shop.index.context_for("unknown.py", 0, 0) == ()
+
+
+def test_graphs_are_well_formed(shop: Any) -> None:
+    graph = shop.index.import_graph()
+    assert ("app.py", "shop/cart.py") in {edge[:2] for edge in graph.edges}
+    assert to_mermaid(graph).startswith("flowchart LR\n")
+    assert '"app.py" -> "shop/cart.py"' in to_dot(graph)
+    ElementTree.fromstring(to_svg(graph))
+    calls = shop.index.call_graph([("app.py", "checkout")])
+    assert ("app.py:checkout", "shop/cart.py:Cart.total") in {edge[:2] for edge in calls.edges}
+
+
+def test_folds_and_selections(shop: Any) -> None:
+    folds = shop.index.folds("shop/cart.py")
+    assert (3, 15) in {(fold.first, fold.last) for fold in folds}
+    ranges = shop.index.selections("shop/cart.py", 14, 30)
+    assert ranges[0].line == 14
+    assert ranges[-1].line == 0
+    assert len(ranges) == len(set(ranges))
+
+
+def test_find_symbols_takes_dotted_names(shop: Any) -> None:
+    assert [target for target, _ in shop.index.find_symbols("shop.cart.Cart.total")] == [("shop/cart.py", "Cart.total")]
+    assert [target for target, _ in shop.index.find_symbols("Cart.total")] == [("shop/cart.py", "Cart.total")]
+    assert shop.index.find_symbols("nothing") == ()
+
+
+def test_implementations_and_types(workspace: Any) -> None:
+    workspace.write(
+        {"a.py": "class A:\n    def go(self): ...\nclass B(A):\n    def go(self): ...\nclass C(B): ...\nx = C()\n"}
+    )
+    workspace.index.update()
+    names = [info.qualified_name for info in workspace.index.implementations(*workspace.place("a.py", 1, "A"))]
+    assert names == ["B", "C"]
+    assert [info.qualified_name for info in workspace.index.implementations(*workspace.place("a.py", 2, "go"))] == [
+        "B.go"
+    ]
+    assert [info.qualified_name for info in workspace.index.type_definitions(*workspace.place("a.py", 6, "x"))] == ["C"]
