@@ -98,7 +98,7 @@ def _parametrised(
     group: list[Case], style: Style, parameters: list[str]
 ) -> tuple[str, list[str], list[str], dict[str, Origin]]:
     first = group[0]
-    names = []
+    names: list[str] = []
     for position, (keyword, _) in enumerate(first.arguments):
         name = keyword or (parameters[position] if position < len(parameters) else f"argument_{position}")
         name = name.strip("_") or f"argument_{position}"

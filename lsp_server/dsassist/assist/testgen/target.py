@@ -150,6 +150,8 @@ def changed_lines(diff: str) -> dict[str, set[int]]:
             path = name.removeprefix("b/") if name != "/dev/null" else ""
         elif match := re.match(r"@@ -\S+ \+(\d+)", text):
             number = int(match.group(1))
+        elif text.startswith("--- "):
+            path = ""
         elif path and text.startswith("+"):
             changed.setdefault(path, set()).add(number)
             number += 1

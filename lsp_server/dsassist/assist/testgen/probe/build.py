@@ -74,7 +74,7 @@ class Builder:
         def name(match: re.Match[str]) -> str:
             module, attribute = match.group(1), match.group(2)
             __import__(module)
-            return self.names.ref(module, attribute)
+            return str(self.names.ref(module, attribute))
 
         return re.sub(r"\{([a-z.]+):(\w*)\}", name, template)
 
@@ -227,7 +227,7 @@ class Builder:
 
     def _name(self, thing: object) -> str:
         try:
-            return self.names.of(thing)
+            return str(self.names.of(thing))
         except Unnameable:
             return ""
 
@@ -387,7 +387,7 @@ class Builder:
 
     def hints(self, target: Any) -> dict[str, Any]:
         """Evaluated annotations, one by one, so that a single unresolvable name costs only its own parameter."""
-        function = target.__init__ if isinstance(target, type) else target
+        function = getattr(target, "__init__", None) if isinstance(target, type) else target
         function = inspect.unwrap(getattr(function, "__func__", function))
         raw = dict(getattr(function, "__annotations__", None) or {})
         if isinstance(target, type) and not raw:
@@ -438,8 +438,9 @@ def _anywhere(name: str, package: str) -> Any:
 
 def _subclasses(kind: type) -> list[type]:
     found: list[type] = []
-    pending = [kind]
+    pending: list[type] = [kind]
     while pending and len(found) < 40:
+        below: type
         for below in type.__subclasses__(pending.pop(0)):
             if below not in found:
                 found.append(below)

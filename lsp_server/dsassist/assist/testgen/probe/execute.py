@@ -49,7 +49,7 @@ class NoInput(io.StringIO):
 
     touched = False
 
-    def readline(self, *_: Any) -> str:
+    def readline(self, *_: Any) -> str:  # type: ignore[override]
         NoInput.touched = True
         return ""
 

@@ -137,7 +137,7 @@ class Literals:
             "types",
         ):
             return self._checked(self._standard(value, depth), value)
-        if kind.__eq__ is object.__eq__:
+        if getattr(kind, "__eq__", None) is object.__eq__:
             raise Unwritable("compares by identity")
         return self._checked(self._own_repr(kind, value), value)
 
@@ -197,7 +197,7 @@ class Literals:
 
     def _name(self, thing: object) -> str:
         try:
-            return self.names.of(thing)
+            return str(self.names.of(thing))
         except Unnameable as error:
             raise Unwritable(str(error)) from None
 

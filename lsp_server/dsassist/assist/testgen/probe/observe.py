@@ -123,7 +123,8 @@ class Observer:
 
     def _attributes(self, value: Any, name: str, depth: int) -> list[Fact]:
         facts: list[Fact] = []
-        public, private = [], []
+        public: list[str] = []
+        private: list[str] = []
         for attribute in self._attribute_names(value):
             (private if attribute.startswith("_") else public).append(attribute)
         for attribute in [*public, *private]:

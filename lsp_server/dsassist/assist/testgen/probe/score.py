@@ -80,7 +80,7 @@ def _functions(file: str, start: int, name: str) -> list[types.FunctionType]:
 
 def _code(source: str, file: str, flags: int, path: list[str]) -> types.CodeType | None:
     try:
-        code = compile(source, file, "exec", flags, dont_inherit=True)
+        code: types.CodeType = compile(source, file, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError):
         return None
     for name in path:

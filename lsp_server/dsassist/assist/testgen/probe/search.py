@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import types
+from collections.abc import Sequence
 from typing import Any
 
 from _dsassist_probe import fork
@@ -141,7 +142,7 @@ def explore(
     failures: list[dict[str, Any]] = []
     stale = 0
 
-    def batch(candidates: list[tuple[dict[str, Any], tuple[int, ...] | None]]) -> int:
+    def batch(candidates: Sequence[tuple[dict[str, Any], tuple[int, ...] | None]]) -> int:
         fresh = []
         for candidate, picks in candidates:
             key = "\n".join([*candidate["setup"], candidate["act"]])

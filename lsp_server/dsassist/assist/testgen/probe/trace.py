@@ -17,7 +17,7 @@ def statement_lines(tree: ast.AST, start: int, end: int) -> dict[int, int]:
     first: dict[int, int] = {}
     for node in ast.walk(tree):
         if (
-            not isinstance(node, ast.stmt | ast.excepthandler | ast.match_case)
+            not isinstance(node, ast.stmt | ast.excepthandler)
             or not start <= getattr(node, "lineno", 0) <= end
         ):
             continue
@@ -90,7 +90,7 @@ class Tracer:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def lines(self) -> set[int]:
         """Statement lines that ran."""

@@ -174,4 +174,4 @@ def deny_new_processes(*, sockets: bool = False) -> bool:
     code = b"".join(struct.pack("HBBI", *step) for step in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
-    return no_new_privileges() and libc.prctl(_PR_SET_SECCOMP, 2, header, 0, 0) == 0
+    return no_new_privileges() and bool(libc.prctl(_PR_SET_SECCOMP, 2, header, 0, 0) == 0)

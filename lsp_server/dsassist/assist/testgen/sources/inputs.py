@@ -262,7 +262,7 @@ class _Reader(ast.NodeVisitor):
         for side, other in ((node.left, node.right), (node.right, node.left)):
             if name := self._direct(side):
                 if isinstance(other, ast.Constant) and isinstance(other.value, str | bytes | int | float):
-                    self.hints[name]["kinds"].append({str: "str", bytes: "bytes"}.get(type(other.value), "number"))
+                    self.hints[name]["kinds"].append("str" if isinstance(other.value, str) else "bytes" if isinstance(other.value, bytes) else "number")
                 elif isinstance(node.op, ast.Sub | ast.Div | ast.FloorDiv | ast.Pow):
                     self.hints[name]["kinds"].append("number")
         self.generic_visit(node)
