@@ -28,6 +28,9 @@ POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 600.0
 """A first start converts the model, which takes a minute on a slow disk. A dead engine is noticed at once."""
 
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Engines that this process started. They outlive it; while it lives, it is the one who must collect the dead."""
+
 _ERROR_LINE = re.compile(r"^error: (?P<message>.*)$", re.MULTILINE)
 _REMEDY_LINE = re.compile(r"^\s*→ (?P<remedy>.*)$", re.MULTILINE)
 
@@ -87,7 +90,8 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     # Opened anew each time, so the log holds one life of the engine and cannot grow for ever.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        return subprocess.Popen(
+        _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+        process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
@@ -96,6 +100,8 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
         )
+        _CHILDREN.append(process)
+        return process
     except OSError as error:
         raise BackendUnavailable(f"The engine cannot be started: {error.strerror} ({arguments[0]}).") from error
     finally:
