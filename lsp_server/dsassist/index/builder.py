@@ -318,25 +318,7 @@ class Builder:
                     strict=True,
                 )
             ],
-            [
-                Sym(
-                    d.name,
-                    d.scope,
-                    int(d.kind),
-                    int(d.flags),
-                    d.occurrence,
-                    d.start,
-                    d.end,
-                    d.head_end,
-                    d.doc_start,
-                    d.doc_end,
-                    tuple(d.bodies),
-                    d.annotation,
-                    tuple(d.values),
-                    tuple(d.parameters),
-                )
-                for d in drafts
-            ],  # fmt: skip
+            [_finished(draft) for draft in drafts],
             exprs,
             list(self.imports),
             tuple(self.stars),
@@ -388,6 +370,25 @@ def _renumber(item: tuple[Any, Any, Any], new: list[int]) -> tuple[Any, Any, Any
     if op == Op.BUILTIN:
         return (op, a, tuple(new[part] for part in b))
     return item
+
+
+def _finished(draft: Draft) -> Sym:
+    return Sym(
+        draft.name,
+        draft.scope,
+        int(draft.kind),
+        int(draft.flags),
+        draft.occurrence,
+        draft.start,
+        draft.end,
+        draft.head_end,
+        draft.doc_start,
+        draft.doc_end,
+        tuple(draft.bodies),
+        draft.annotation,
+        tuple(draft.values),
+        tuple(draft.parameters),
+    )
 
 
 def _start(row: tuple[int, int, int, int, int]) -> int:

@@ -18,7 +18,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from dsassist.errors import IndexingError
-from dsassist.index.model import Encoding, Kind, Mode
+from dsassist.index.model import Encoding, Kind
 
 __all__ = [
     "SCHEMA",
@@ -252,7 +252,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], tuples: frozenset[int], mixed: boo
 
     What is not an integer (``tuples``, or anything where ``mixed``) is kept beside its column by row number.
     """
-    packed = []
+    packed: list[tuple[tuple[str, bytes] | None, dict[int, Any]]] = []
     for index, column in enumerate(zip(*rows, strict=True)):
         others: dict[int, Any] = {}
         if index in tuples:
@@ -312,6 +312,3 @@ def widen(packed: tuple[str, bytes]) -> array[int]:
     values = array(packed[0])
     values.frombytes(packed[1])
     return values
-
-
-assert Mode.NAME == 0  # roles of plain names are tested with ``role & 7`` being zero

@@ -53,7 +53,7 @@ class Resolver(Evaluator):
 
     def links(self, module: Module) -> tuple[list[Answer], int]:
         """One answer for each linkable occurrence, in order, and what they were read from (see ``Memo``)."""
-        return self.memo.tracked(lambda: self._links(module))  # type: ignore[no-any-return]
+        return self.memo.tracked(lambda: self._links(module))
 
     def _links(self, module: Module) -> list[Answer]:
         occurrences = module.facts.occurrences

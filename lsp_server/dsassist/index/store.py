@@ -148,7 +148,7 @@ class Store:
     def rows(self) -> dict[str, Row]:
         """Every stored file by path."""
         query = self.db.execute("SELECT id, path, mtime, size, hash, lines, linked FROM files")
-        return {row[1]: Row(*row[:6], bool(row[6])) for row in query}
+        return {row[1]: Row(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6])) for row in query}
 
     def put_file(self, path: str, mtime: int, size: int, digest: bytes, lines: int) -> int:
         """Insert or update a file as not linked; its id."""

@@ -88,7 +88,8 @@ def package(workspace: Any) -> Any:
 
 def test_classes_are_followed_through_reexports(package: Any) -> None:
     assert package.references("pkg/core.py", 4, "Engine") == [
-        "main.py:3", "main.py:6", "main.py:10", "pkg/__init__.py:1", "pkg/__init__.py:1", "pkg/core.py:4", "pkg/core.py:22",
+        "main.py:3", "main.py:6", "main.py:10", "pkg/__init__.py:1", "pkg/__init__.py:1", "pkg/core.py:4",
+        "pkg/core.py:22",
         "pkg/core.py:26", "pkg/tools.py:3", "pkg/tools.py:7",
     ]  # fmt: skip
 

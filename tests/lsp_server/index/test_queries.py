@@ -88,7 +88,8 @@ def test_rename_of_an_alias_stays_in_its_file(shop: Any) -> None:
 
 def test_rename_takes_overrides_along(workspace: Any) -> None:
     workspace.write({
-        "a.py": "class A:\n    def go(self): ...\nclass B(A):\n    def go(self): ...\ndef f(a: A, b: B):\n    a.go(); b.go()\n",
+        "a.py": "class A:\n    def go(self): ...\nclass B(A):\n    def go(self): ...\n"
+        "def f(a: A, b: B):\n    a.go(); b.go()\n",
         "b.py": "import abc\nclass C(abc.Strange):\n    def away(self): ...\n",
         "c.py": "def tag(): ...\nNAMES = ['tag']\n",
     })  # fmt: skip
@@ -114,7 +115,8 @@ def test_symbols_are_found_by_parts_of_their_names(shop: Any) -> None:
 def test_outline_is_nested_by_qualified_name(shop: Any) -> None:
     found = [(info.qualified_name, info.kind.label) for info in shop.index.document_symbols("shop/cart.py")]
     assert found == [
-        ("Cart", "class"), ("Cart.__init__", "method"), ("Cart.owner", "field"), ("Cart.lines", "field"), ("Cart.total", "method"),
+        ("Cart", "class"), ("Cart.__init__", "method"), ("Cart.owner", "field"), ("Cart.lines", "field"),
+        ("Cart.total", "method"),
     ]  # fmt: skip
 
 

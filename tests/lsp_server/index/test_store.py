@@ -110,9 +110,11 @@ def test_two_programs_on_one_workspace(workspace: Any, workspace_class: Any) -> 
 
 def test_what_is_left_out(workspace: Any, workspace_class: Any) -> None:
     workspace.write({
-        ".gitignore": "build/\n*.gen.py\n!keep.gen.py\n", "a.py": "x = 1\n", "build/b.py": "x = 1\n", "c.gen.py": "x = 1\n",
+        ".gitignore": "build/\n*.gen.py\n!keep.gen.py\n", "a.py": "x = 1\n", "build/b.py": "x = 1\n",
+        "c.gen.py": "x = 1\n",
         "keep.gen.py": "x = 1\n", "node_modules/m/index.js": "var x\n", "env/pyvenv.cfg": "", "env/lib/z.py": "x = 1\n",
-        "sub/.gitignore": "/only.py\n", "sub/only.py": "x = 1\n", "sub/in/only.py": "x = 1\n", "mine/skip.py": "x = 1\n",
+        "sub/.gitignore": "/only.py\n", "sub/only.py": "x = 1\n", "sub/in/only.py": "x = 1\n",
+        "mine/skip.py": "x = 1\n",
         "big.py": "x = 1\n" * 1000,
     })  # fmt: skip
     (workspace.root / "loop").symlink_to(workspace.root, target_is_directory=True)

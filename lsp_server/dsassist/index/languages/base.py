@@ -65,10 +65,20 @@ class Found:
 class Language(Protocol):
     """One language."""
 
-    name: str
-    extensions: tuple[str, ...]
-    class_names_nest: bool
-    """A class's members are seen without a receiver inside it."""
+    @property
+    def name(self) -> str:
+        """Lower case; also what files' facts are marked with."""
+        ...
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """With their dots, lower case."""
+        ...
+
+    @property
+    def class_names_nest(self) -> bool:
+        """Are a class's members seen without a receiver inside it?"""
+        ...
 
     def version(self) -> str:
         """Changes with the grammar; a stored index of another version is built anew."""

@@ -56,8 +56,8 @@ class _Walk(Braces):
 
     def type_declaration(self, node: Node, kind: Kind) -> int:
         bases: list[int] = []
-        for name in ("superclass", "interfaces"):
-            part = self.field(node, name)
+        for heritage in ("superclass", "interfaces"):
+            part = self.field(node, heritage)
             if part is not None:
                 bases += self.type_list(part)
         for child in node.named_children:

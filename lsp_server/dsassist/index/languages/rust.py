@@ -391,15 +391,15 @@ class _Walk(Braces):
             for child in node.named_children:
                 if child.type != "field_pattern":
                     continue
-                name, inner_pattern = self.field(child, "name"), self.field(child, "pattern")
-                if name is None:
+                field, inner_pattern = self.field(child, "name"), self.field(child, "pattern")
+                if field is None:
                     continue
-                member = builder.on(Op.ATTR, made, builder.name(builder.text(name)))
+                member = builder.on(Op.ATTR, made, builder.name(builder.text(field)))
                 if inner_pattern is None:
-                    builder.attribute(name, made)
-                    self.variable(name, kind, whole, -1, member)
+                    builder.attribute(field, made)
+                    self.variable(field, kind, whole, -1, member)
                 else:
-                    builder.attribute(name, made)
+                    builder.attribute(field, made)
                     self.pattern(inner_pattern, member, kind, whole)
         elif what in ("slice_pattern", "captured_pattern"):
             for child in node.named_children:

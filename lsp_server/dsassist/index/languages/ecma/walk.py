@@ -294,8 +294,8 @@ class EcmaWalk(Expressions):
         module = self.literal(source)
         for clause in node.named_children:
             if clause.type == "import_require_clause":
-                name, inner = clause.named_children[0], clause.child_by_field_name("source")
-                symbol = builder.define(name, Kind.IMPORT)
+                bound, inner = clause.named_children[0], clause.child_by_field_name("source")
+                symbol = builder.define(bound, Kind.IMPORT)
                 builder.extent(symbol, node)
                 builder.value(symbol, builder.expr(Op.IMPORT, builder.imports_entry(self.literal(inner), 0, "=")))
             if clause.type != "import_clause":
@@ -386,8 +386,8 @@ class EcmaWalk(Expressions):
         if clause is None:
             builder.stars.append(builder.imports_entry(module, 0, "*"))
         elif clause.type == "namespace_export":
-            name = builder.text(clause.named_children[0]).decode("utf-8", "replace")
-            builder.exports[name] = (-1, builder.imports_entry(module))
+            whole = builder.text(clause.named_children[0]).decode("utf-8", "replace")
+            builder.exports[whole] = (-1, builder.imports_entry(module))
         else:
             for item in clause.named_children:
                 name, alias = item.child_by_field_name("name"), item.child_by_field_name("alias")
