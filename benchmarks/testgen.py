@@ -1,7 +1,9 @@
 """Generated tests: how many functions of real packages get a verified one, what it covers and kills, beside Pynguin.
 
-Targets are functions and methods drawn by ``--seed`` from installed packages (``--source DIR`` puts a folder a package in their
-place). Delivered tests are judged by tools that are not ours to bend: the project's pytest in fresh processes, and coverage.py.
+Targets are functions and methods drawn by ``--seed`` from installed packages (``--source DIR`` puts a folder a
+package in their
+place). Delivered tests are judged by tools that are not ours to bend: the project's pytest in fresh processes, and
+coverage.py.
 """
 
 from __future__ import annotations
@@ -144,7 +146,8 @@ def covered_share(python: Path, root: Path, file: Path, test: Path, target: test
 
 
 def fresh_runs(python: Path, root: Path, rows: list[dict[str, Any]], runs: int) -> None:
-    """Run the delivered suites of one package ``runs`` times, each in a fresh process with another hash seed; sets ``passed``."""
+    """Run the delivered suites of one package ``runs`` times, each in a fresh process with another hash seed; sets
+    ``passed``."""
     folder = root / "delivered_for_benchmark"
     folder.mkdir()
     for number, row in enumerate(rows):
@@ -192,10 +195,18 @@ def measure(
         return {**row, "problem": str(error), "seconds": time.monotonic() - started, "funnel": {}}
     one = report.targets[0]
     row |= {
-        "seconds": time.monotonic() - started, "delivered": len(one.kept), "funnel": one.funnel, "mutants": one.mutants, "killed": one.killed,
-        "lines": one.lines, "covered": one.covered_after, "problem": one.problem, "dropped": one.dropped, "suspicions": len(one.suspicions),
+        "seconds": time.monotonic() - started,
+        "delivered": len(one.kept),
+        "funnel": one.funnel,
+        "mutants": one.mutants,
+        "killed": one.killed,
+        "lines": one.lines,
+        "covered": one.covered_after,
+        "problem": one.problem,
+        "dropped": one.dropped,
+        "suspicions": len(one.suspicions),
         "model_tests": sum(kept.source == "model" for kept in one.kept),
-    }  # fmt: skip
+    }
     if report.text and one.kept:
         test = root / f"test_generated_{os.getpid()}.py"
         test.write_text(report.text, encoding="utf-8")
@@ -286,8 +297,11 @@ def main() -> None:
                 if arguments.rows:
                     with arguments.rows.open("a") as out:
                         out.write(json.dumps(row) + "\n")
-                print(f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  {row.get('share') or 0:.0%} lines  "
-                      f"{row.get('killed', 0)}/{row.get('mutants', 0)} mutants  {row.get('problem', '')[:90]}", flush=True)  # fmt: skip
+                print(
+                    f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  {row.get('share') or 0:.0%} lines  "
+                    f"{row.get('killed', 0)}/{row.get('mutants', 0)} mutants  {row.get('problem', '')[:90]}",
+                    flush=True,
+                )
             rows.append(row)
         for root in sorted(Path(base).iterdir()):
             own = [row for row in rows if row["delivered"] and row["package"] == root.name]

@@ -54,7 +54,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--trust", help="Agree, once for this workspace, that its code is run in the sandbox.")
         ] = False,
     ) -> None:
-        """Generate unit tests that ran, passed repeatedly, raised coverage and caught a planted bug before you see them."""
+        """Generate unit tests that ran, passed repeatedly, raised coverage and caught a planted bug before you see
+        them."""
         settings = user_settings().testgen
         wanted = _wanted(place, diff)
         if not wanted:

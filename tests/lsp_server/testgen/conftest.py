@@ -39,7 +39,9 @@ def generate() -> Callable[..., testgen.FileReport]:
         before = snapshot(path.parent)
         settings = testgen.Options(**{"seconds": 12.0, "rounds": 2, **options})  # type: ignore[arg-type]
         report = asyncio.run(
-            testgen.generate(path, testgen.select(path, name), workspace=path.parent, python=Path(sys.executable), options=settings)
+            testgen.generate(
+                path, testgen.select(path, name), workspace=path.parent, python=Path(sys.executable), options=settings
+            )
         )
         assert snapshot(path.parent) == before
         return report
@@ -49,4 +51,8 @@ def generate() -> Callable[..., testgen.FileReport]:
 
 def snapshot(folder: Path) -> dict[str, str]:
     """Relative path → hash of every file."""
-    return {str(item.relative_to(folder)): hashlib.sha256(item.read_bytes()).hexdigest() for item in sorted(folder.rglob("*")) if item.is_file()}
+    return {
+        str(item.relative_to(folder)): hashlib.sha256(item.read_bytes()).hexdigest()
+        for item in sorted(folder.rglob("*"))
+        if item.is_file()
+    }

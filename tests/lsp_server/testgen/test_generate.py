@@ -68,7 +68,9 @@ SHOP = '''
 '''
 
 
-def test_every_kind_of_target_gets_tests_that_its_own_runner_passes(project: Make, generate: Generate, tmp_path: Path) -> None:
+def test_every_kind_of_target_gets_tests_that_its_own_runner_passes(
+    project: Make, generate: Generate, tmp_path: Path
+) -> None:
     path = project(SHOP)
     report = generate(path)
     kept = {target.target for target in report.targets if target.kept}
@@ -76,7 +78,13 @@ def test_every_kind_of_target_gets_tests_that_its_own_runner_passes(project: Mak
     assert report.text is not None
     tests = path.parent / "test_check.py"
     tests.write_text(report.text)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(tests)], cwd=path.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(tests)],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     assert "# Stated by the docstring." in report.text
     assert "# Characterises today's behaviour." in report.text
@@ -85,7 +93,9 @@ def test_every_kind_of_target_gets_tests_that_its_own_runner_passes(project: Mak
     assert funnel["generated"] >= funnel["collects"] >= funnel["passes"] >= funnel["kept"] > 0
 
 
-def test_a_docstring_that_the_code_contradicts_is_a_suspected_bug_and_no_test(project: Make, generate: Generate) -> None:
+def test_a_docstring_that_the_code_contradicts_is_a_suspected_bug_and_no_test(
+    project: Make, generate: Generate
+) -> None:
     path = project('''
         def double(n: int) -> int:
             """Twice n.
@@ -140,7 +150,10 @@ def test_an_existing_file_is_extended_and_not_reordered(project: Make, generate:
 
 def test_unittest_style_is_kept(project: Make, generate: Generate) -> None:
     other = "import unittest\n\n\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(True)\n"
-    path = project('def inc(n: int) -> int:\n    if n < 0:\n        raise ValueError("negative")\n    return n + 1\n', **{"tests__test_other.py": other})
+    path = project(
+        'def inc(n: int) -> int:\n    if n < 0:\n        raise ValueError("negative")\n    return n + 1\n',
+        **{"tests__test_other.py": other},
+    )
     report = generate(path)
     assert report.style == "unittest"
     assert report.text is not None and "unittest.TestCase" in report.text and "pytest" not in report.text
@@ -194,7 +207,9 @@ testgen_error.__test__ = False  # type: ignore[attr-defined]
 
 def test_import_side_effects_stay_in_the_sandbox(project: Make, generate: Generate, tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
-    path = project(f"try:\n    open({str(outside)!r}, 'w').write('x')\nexcept OSError:\n    pass\n\n\ndef f(n: int) -> int:\n    return n + 1\n")
+    path = project(
+        f"try:\n    open({str(outside)!r}, 'w').write('x')\nexcept OSError:\n    pass\n\n\ndef f(n: int) -> int:\n    return n + 1\n"
+    )
     report = generate(path)
     assert not outside.exists()
     assert report.targets[0].kept

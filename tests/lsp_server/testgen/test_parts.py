@@ -26,7 +26,9 @@ def facts(tmp_path: Path, source: str, name: str = "f") -> Facts:
 
 def test_declarations_are_no_targets(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
-    path.write_text("class A:\n    def a(self): ...\n    def b(self):\n        raise NotImplementedError()\n    def c(self):\n        return 1\n")
+    path.write_text(
+        "class A:\n    def a(self): ...\n    def b(self):\n        raise NotImplementedError()\n    def c(self):\n        return 1\n"
+    )
     assert [item.qualname for item in select(path)] == ["A.c"]
     assert [item.qualname for item in select(path, line=6)] == ["A.c"]
     with pytest.raises(TestGenerationError, match="no function or class nothing"):
@@ -41,7 +43,11 @@ def test_changed_lines_of_a_diff() -> None:
 def test_hints_come_from_conditions_and_use(tmp_path: Path) -> None:
     source = 'import re\n\n\ndef f(text, n, mode):\n    if text.startswith("ab"):\n        return re.match(r"x\\d+", text)\n    if n > 10:\n        return mode in ("fast", "slow")\n'
     hints = parameter_hints(facts(tmp_path, source))
-    assert "str" in hints["text"]["kinds"] and "'ababc'" in hints["text"]["literals"] and hints["text"]["regexes"] == ["x\\d+"]
+    assert (
+        "str" in hints["text"]["kinds"]
+        and "'ababc'" in hints["text"]["literals"]
+        and hints["text"]["regexes"] == ["x\\d+"]
+    )
     assert {"10", "11", "9"} <= set(hints["n"]["literals"])
     assert {"'fast'", "'slow'"} <= set(hints["mode"]["literals"])
 
@@ -59,14 +65,21 @@ def test_examples_in_sessions_and_in_running_text(tmp_path: Path) -> None:
 def test_mutants_change_one_thing_and_keep_the_class_around_the_method(tmp_path: Path) -> None:
     source = "class A:\n    def f(self, n):\n        if n < 3:\n            return n + 1\n        return None\n"
     made = mutate.mutants(facts(tmp_path, source, "A.f").target)
-    assert {"compare with LtE", "Add → Sub", "negate the condition", "return None", "3 → 4"} <= {item.change for item in made}
+    assert {"compare with LtE", "Add → Sub", "negate the condition", "return None", "3 → 4"} <= {
+        item.change for item in made
+    }
     assert all(item.source.startswith("class A:") for item in made)
     assert len({item.source for item in made}) == len(made)
-    assert mutate.mutants(facts(tmp_path, source, "A.f").target, limit=2, seed=3) == mutate.mutants(facts(tmp_path, source, "A.f").target, limit=2, seed=3)
+    assert mutate.mutants(facts(tmp_path, source, "A.f").target, limit=2, seed=3) == mutate.mutants(
+        facts(tmp_path, source, "A.f").target, limit=2, seed=3
+    )
 
 
 def test_repair_keeps_what_parses() -> None:
-    assert [ast.unparse(item) for item in repair.statements("f(1) == 2\n    assert f(3)\n    assert f(")] == ["f(1) == 2", "assert f(3)"]
+    assert [ast.unparse(item) for item in repair.statements("f(1) == 2\n    assert f(3)\n    assert f(")] == [
+        "f(1) == 2",
+        "assert f(3)",
+    ]
     assert repair.statements("```\n???") == []
 
 
@@ -82,10 +95,14 @@ class FakeBackend:
 
 
 def test_the_model_gives_inputs_and_never_expectations(tmp_path: Path) -> None:
-    backend = FakeBackend('x = "a"\n    assert f(x, 2) == "wrong"\n    with pytest.raises(ValueError):\n        f("", -1)\n')
+    backend = FakeBackend(
+        'x = "a"\n    assert f(x, 2) == "wrong"\n    with pytest.raises(ValueError):\n        f("", -1)\n'
+    )
     source = ModelSource(backend, draws=2)  # type: ignore[arg-type]
     found = asyncio.run(source.seeds(facts(tmp_path, "def f(a, b):\n    return a * b\n")))
-    assert ("result = f(x, 2)", ('x = "a"'.replace('"', "'"),), "") in [(seed.act, seed.setup, seed.expected) for seed in found]
+    assert ("result = f(x, 2)", ('x = "a"'.replace('"', "'"),), "") in [
+        (seed.act, seed.setup, seed.expected) for seed in found
+    ]
     assert any(seed.act == "result = f('', -1)" for seed in found)
     assert backend.asked[0].suffix is not None and "def f(a, b)" in backend.asked[0].prompt
 
@@ -120,8 +137,12 @@ def test_import_names_and_test_places(tmp_path: Path) -> None:
 
 
 def test_quotes_and_imports_are_written_plainly() -> None:
-    assert double_quoted("f('a', 'it\"s', \"b\")\n") == "f(\"a\", 'it\"s', \"b\")\n"
-    assert import_lines({"b": ("a", "b"), "os": ("os", ""), "j": ("json", "")}) == ["from a import b", "import json as j", "import os"]
+    assert double_quoted("f('a', 'it\"s', \"b\")\n") == 'f("a", \'it"s\', "b")\n'
+    assert import_lines({"b": ("a", "b"), "os": ("os", ""), "j": ("json", "")}) == [
+        "from a import b",
+        "import json as j",
+        "import os",
+    ]
     assert extend("", [], "pytest", "x") == "\n"
 
 

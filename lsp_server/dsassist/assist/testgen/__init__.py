@@ -1,6 +1,7 @@
 """Unit tests that are verified before anyone sees them.
 
-``generate`` runs candidate calls of a function in a sandbox, keeps what it observes twice, plants bugs to see which tests notice,
+``generate`` runs candidate calls of a function in a sandbox, keeps what it observes twice, plants bugs to see which
+tests notice,
 keeps the fewest tests that notice the most, and runs those in fresh processes with the project's own test runner.
 """
 
@@ -15,6 +16,20 @@ from dsassist.assist.testgen.sources.model import ModelSource
 from dsassist.assist.testgen.target import Target, changed_lines, in_file, select
 
 __all__ = [
-    "STAGES", "Consent", "FileReport", "Kept", "ModelSource", "Options", "Progress", "Suspicion", "Target", "TargetReport", "changed_lines",
-    "find_python", "find_workspace", "generate", "in_file", "select",
-]  # fmt: skip
+    "STAGES",
+    "Consent",
+    "FileReport",
+    "Kept",
+    "ModelSource",
+    "Options",
+    "Progress",
+    "Suspicion",
+    "Target",
+    "TargetReport",
+    "changed_lines",
+    "find_python",
+    "find_workspace",
+    "generate",
+    "in_file",
+    "select",
+]

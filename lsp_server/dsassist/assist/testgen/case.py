@@ -38,14 +38,21 @@ class Case:
     def of(cls, found: dict[str, Any]) -> Case:
         """From the probe's answer."""
         return cls(
-            setup=tuple(found["setup"]), act=found["act"], outcome=found["outcome"],
+            setup=tuple(found["setup"]),
+            act=found["act"],
+            outcome=found["outcome"],
             facts=[(fact[0], fact[1], fact[2]) for fact in found.get("facts", ())],
             imports={name: (origin[0], origin[1]) for name, origin in found["imports"].items()},
-            source=found["source"], arcs=frozenset((arc[0], arc[1]) for arc in found["arcs"]), kind=found.get("kind", ""),
-            exception=found.get("type", "") if found["outcome"] == "raise" else "", match=found.get("match", ""),
-            purpose=bool(found.get("purpose", True)), arguments=tuple((item[0], item[1]) for item in found.get("arguments", ())),
-            mocks=found.get("mocks", 0), job=found,
-        )  # fmt: skip
+            source=found["source"],
+            arcs=frozenset((arc[0], arc[1]) for arc in found["arcs"]),
+            kind=found.get("kind", ""),
+            exception=found.get("type", "") if found["outcome"] == "raise" else "",
+            match=found.get("match", ""),
+            purpose=bool(found.get("purpose", True)),
+            arguments=tuple((item[0], item[1]) for item in found.get("arguments", ())),
+            mocks=found.get("mocks", 0),
+            job=found,
+        )
 
     @property
     def cost(self) -> tuple[int, int, int]:

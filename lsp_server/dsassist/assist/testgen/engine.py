@@ -34,9 +34,15 @@ _BLOCKED = {
     "input": "reads standard input",
 }
 _USELESS = {
-    "setup": "its set-up fails", "timeout": "runs too long", "hang": "hangs", "died": "ends the interpreter", "output": "prints without end",
-    "memory": "needs too much memory", "recursion": "recurses too deep", "crash": "raises by accident",
-}  # fmt: skip
+    "setup": "its set-up fails",
+    "timeout": "runs too long",
+    "hang": "hangs",
+    "died": "ends the interpreter",
+    "output": "prints without end",
+    "memory": "needs too much memory",
+    "recursion": "recurses too deep",
+    "crash": "raises by accident",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +125,16 @@ class _Run:
         roots = [box.work / name.root.relative_to(self.workspace) for name in names]
         answer = probe.ask(
             {
-                "op": "load", "scratch": str(probe.scratch), "work": str(box.work), "roots": [str(root) for root in roots],
-                "file": str(box.work / self.path.relative_to(self.workspace)), "modules": [name.name for name in names], "names": known,
+                "op": "load",
+                "scratch": str(probe.scratch),
+                "work": str(box.work),
+                "roots": [str(root) for root in roots],
+                "file": str(box.work / self.path.relative_to(self.workspace)),
+                "modules": [name.name for name in names],
+                "names": known,
             },
             timeout=30.0,
-        )  # fmt: skip
+        )
         if not answer["ok"]:
             raise TestGenerationError(
                 f"{self.path.name} cannot be imported: {answer['error']}",
@@ -201,9 +212,14 @@ class _Run:
         self._say(report, "calling it")
         place = {"start": target.start, "end": target.end}
         job = {
-            "op": "explore", "qualname": target.qualname, **place, "hints": parameter_hints(facts), "seeds": [seed.as_job() for seed in seeds],
-            "seconds": max(2.0, min(10.0, budget / 4)), "seed": self.options.seed,
-        }  # fmt: skip
+            "op": "explore",
+            "qualname": target.qualname,
+            **place,
+            "hints": parameter_hints(facts),
+            "seeds": [seed.as_job() for seed in seeds],
+            "seconds": max(2.0, min(10.0, budget / 4)),
+            "seed": self.options.seed,
+        }
         found = await asyncio.to_thread(probes[0].ask, job, timeout=budget)
         if not found["ok"]:
             raise TestGenerationError(f"{target.qualname}: {found['error']}")
@@ -246,11 +262,17 @@ class _Run:
         scored = await asyncio.to_thread(
             probes[0].ask,
             {
-                "op": "score", **place, "tests": bare_module(stable), "count": len(stable), "mutants": [item.source for item in wrong],
-                "path": target.qualname.split("."), "limit": 1.5, "seconds": min(20.0, budget / 3),
+                "op": "score",
+                **place,
+                "tests": bare_module(stable),
+                "count": len(stable),
+                "mutants": [item.source for item in wrong],
+                "path": target.qualname.split("."),
+                "limit": 1.5,
+                "seconds": min(20.0, budget / 3),
             },
             timeout=budget,
-        )  # fmt: skip
+        )
         if not scored["ok"]:
             raise TestGenerationError(f"{target.qualname}: {scored['error']}")
         broken = set(scored["broken"])

@@ -8,7 +8,8 @@ __all__ = ["shortlist", "smallest"]
 
 
 def shortlist(cases: list[Case], size: int) -> list[Case]:
-    """At most ``size`` cases, taken in turn from every path through the code, the plainest first; stated ones always."""
+    """At most ``size`` cases, taken in turn from every path through the code, the plainest first; stated ones
+    always."""
     paths: dict[object, list[Case]] = {}
     for case in sorted(cases, key=lambda item: (not item.stated, not item.purpose, item.cost)):
         paths.setdefault((case.arcs, case.outcome, case.exception), []).append(case)
@@ -25,7 +26,8 @@ def shortlist(cases: list[Case], size: int) -> list[Case]:
 def smallest(
     cases: list[Case], covered: frozenset[tuple[int, int]] = frozenset(), *, most: int = 14
 ) -> tuple[list[Case], int, int]:
-    """Greedy choice: each kept case raises coverage over ``covered`` (the project's own tests) and kills a mutant that those kept before it left alive.
+    """Greedy choice: each kept case raises coverage over ``covered`` (the project's own tests) and kills a mutant
+    that those kept before it left alive.
 
     Returns:
         The kept cases in the order of choice, how many raise coverage, how many of those kill a mutant at all.

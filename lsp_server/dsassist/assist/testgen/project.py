@@ -51,7 +51,8 @@ def _package_root(path: Path) -> Path:
 
 
 def import_names(path: Path, workspace: Path) -> list[ImportName]:
-    """Ways to import ``path``, the likeliest first: by its outermost regular package, then by namespace packages above it."""
+    """Ways to import ``path``, the likeliest first: by its outermost regular package, then by namespace packages
+    above it."""
     path, workspace = path.resolve(), workspace.resolve()
     root = _package_root(path)
     roots = [root]
@@ -96,9 +97,12 @@ def _python_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, names, files in os.walk(folder):
         names[:] = sorted(
-            name for name in names if not name.startswith(".") and name not in ("node_modules", "__pycache__", "venv", "env", "build", "dist")
+            name
+            for name in names
+            if not name.startswith(".")
+            and name not in ("node_modules", "__pycache__", "venv", "env", "build", "dist")
             and not (Path(place, name) / "pyvenv.cfg").exists()
-        )  # fmt: skip
+        )
         found += [Path(place, name) for name in sorted(files) if name.endswith(".py")]
         if len(found) > _MAX_FILES:
             break

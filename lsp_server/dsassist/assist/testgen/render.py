@@ -175,9 +175,11 @@ def _assertion(fact: tuple[str, str, str], style: Style, needed: dict[str, Origi
             needed["pytest"] = ("pytest", "")
             return f"assert {left} == pytest.approx({right})"
         return {
-            "==": f"assert {left} == {right}", "is": f"assert {left} is {right}", "isinstance": f"assert isinstance({left}, {right})",
+            "==": f"assert {left} == {right}",
+            "is": f"assert {left} is {right}",
+            "isinstance": f"assert isinstance({left}, {right})",
             "startswith": f"assert {left}.startswith({right})",
-        }[relation]  # fmt: skip
+        }[relation]
     if relation == "is":
         return {
             "None": f"self.assertIsNone({left})",
@@ -191,13 +193,15 @@ def _assertion(fact: tuple[str, str, str], style: Style, needed: dict[str, Origi
             number = False
         return f"self.assertAlmostEqual({left}, {right})" if number else f"self.assertEqual({left}, {right})"
     return {
-        "==": f"self.assertEqual({left}, {right})", "isinstance": f"self.assertIsInstance({left}, {right})",
+        "==": f"self.assertEqual({left}, {right})",
+        "isinstance": f"self.assertIsInstance({left}, {right})",
         "startswith": f"self.assertTrue({left}.startswith({right}))",
-    }[relation]  # fmt: skip
+    }[relation]
 
 
 def extend(existing: str, tests: list[Rendered], style: Style, stem: str) -> str:
-    """``existing`` (may be empty) with ``tests`` after what is there. Nothing there moves but for imports added below its own."""
+    """``existing`` (may be empty) with ``tests`` after what is there. Nothing there moves but for imports added
+    below its own."""
     try:
         tree = ast.parse(existing)
     except SyntaxError:
@@ -304,9 +308,10 @@ def _after_imports(tree: ast.Module) -> int:
 def formatted(text: str, workspace: Path, path: Path) -> str:
     """``text`` as the project's formatter (ruff or black, whichever it configures) writes it, if one is at hand."""
     configuration = "".join(
-        (workspace / name).read_text(encoding="utf-8", errors="replace") for name in ("pyproject.toml", "ruff.toml", "setup.cfg", ".pre-commit-config.yaml")
+        (workspace / name).read_text(encoding="utf-8", errors="replace")
+        for name in ("pyproject.toml", "ruff.toml", "setup.cfg", ".pre-commit-config.yaml")
         if (workspace / name).is_file()
-    )  # fmt: skip
+    )
     for tool, command in (
         ("black", ["-q", "-", "--stdin-filename"]),
         ("ruff", ["format", "-q", "-", "--stdin-filename"]),

@@ -10,7 +10,8 @@ __all__ = ["statements"]
 
 
 def statements(text: str, *, most: int = 40) -> list[ast.stmt]:
-    """The statements of the longest run of whole lines of ``text`` that parses: fences, prompts and a cut last line removed."""
+    """The statements of the longest run of whole lines of ``text`` that parses: fences, prompts and a cut last
+    line removed."""
     text = re.sub(r"^```\w*\s*$|^>>> ?|^\.\.\. ?", "", text, flags=re.MULTILINE)
     text = text.replace("\t", "    ")
     lines = text.splitlines()

@@ -12,7 +12,8 @@ from dsassist.assist.testgen.oracle import Suspicion
 __all__ = ["STAGES", "FileReport", "Kept", "TargetReport"]
 
 STAGES = ("generated", "parses", "collects", "passes", "stable", "raises_coverage", "kills_mutant", "kept")
-"""The funnel, in order. ``collects``: set-up and imports work; ``stable``: same in other processes, orders, hash seeds and time zones."""
+"""The funnel, in order. ``collects``: set-up and imports work; ``stable``: same in other processes, orders, hash
+seeds and time zones."""
 
 
 @dataclass(frozen=True, slots=True)

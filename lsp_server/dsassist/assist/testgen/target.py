@@ -95,19 +95,18 @@ def _is_declaration(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         ):
             continue
-        if (
+        return bool(
             isinstance(statement, ast.Raise)
             and statement.exc is not None
             and "NotImplemented" in ast.unparse(statement.exc)
             and len(node.body) <= 2
-        ):
-            return True
-        return False
+        )
     return True
 
 
 def select(path: Path, name: str = "", *, line: int | None = None, lines: set[int] | None = None) -> list[Target]:
-    """Targets of ``path`` by dotted ``name`` (a function, method or class), by a 1-based ``line``, or that touch ``lines``.
+    """Targets of ``path`` by dotted ``name`` (a function, method or class), by a 1-based ``line``, or that touch
+    ``lines``.
 
     Raises:
         TestGenerationError: nothing there to test.

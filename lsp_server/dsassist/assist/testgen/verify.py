@@ -72,14 +72,32 @@ class Runner:
     def failures(self, file: Path, order: int, *, timeout: float) -> tuple[set[str], str]:
         """Names of tests that fail in one fresh process, {"*"} when the run itself does, and the output."""
         environment = {
-            "PYTHONPATH": self.path, "DSASSIST_ORDER": str(order), "PYTHONHASHSEED": str(order * 7919 % 4_000_000_000),
+            "PYTHONPATH": self.path,
+            "DSASSIST_ORDER": str(order),
+            "PYTHONHASHSEED": str(order * 7919 % 4_000_000_000),
             "TZ": ("UTC", "America/New_York", "Asia/Kolkata")[order % 3],
-        }  # fmt: skip
+        }
         if self.style == "pytest":
             command = [
-                str(self.python), "-m", "pytest", str(file), "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly",
-                "-p", "_dsassist_shuffle", "-o", "addopts=", "--tb=line", "-x" if order < 0 else "--maxfail=1000",
-            ]  # fmt: skip
+                str(self.python),
+                "-m",
+                "pytest",
+                str(file),
+                "-q",
+                "--no-header",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:xdist",
+                "-p",
+                "no:randomly",
+                "-p",
+                "_dsassist_shuffle",
+                "-o",
+                "addopts=",
+                "--tb=line",
+                "-x" if order < 0 else "--maxfail=1000",
+            ]
         else:
             command = [str(self.python), str(self.tools / "_dsassist_unittest.py"), str(file)]
         done = self.sandbox.run(command, timeout=timeout, environment=environment)
@@ -94,7 +112,8 @@ class Runner:
     def stable(
         self, file: Path, names: set[str], rounds: int, *, timeout: float, on_round: Callable[[int], None]
     ) -> tuple[set[str], set[str], str]:
-        """(tests that pass the first run, tests that pass all ``rounds`` in random orders, output of a run that broke down)."""
+        """(tests that pass the first run, tests that pass all ``rounds`` in random orders, output of a run that
+        broke down)."""
         passed: set[str] = set(names)
         first: set[str] = set(names)
         for order in range(1, rounds + 1):

@@ -1,4 +1,5 @@
-"""Reads jobs, one JSON object a line, from standard input and answers on the descriptor it was given as standard output."""
+"""Reads jobs, one JSON object a line, from standard input and answers on the descriptor it was given as standard
+output."""
 
 from __future__ import annotations
 

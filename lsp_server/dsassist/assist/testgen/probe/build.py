@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-import abc
 import collections.abc
 import contextlib
 import enum
 import inspect
 import io
 import re
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from _dsassist_probe.annotations import hints_of, subclasses
+from _dsassist_probe.combine import call_text, interleaved, setups, unique
 from _dsassist_probe.literal import quote
 from _dsassist_probe.names import Names, Unnameable
 from _dsassist_probe.plain import BY_TYPE, FILE, STANDARD, Value, named
 
-__all__ = ["Builder", "call_text"]
+__all__ = ["Builder"]
 
 _ABSTRACT = {
-    "Sequence": "list", "MutableSequence": "list", "Collection": "list", "Iterable": "list", "Container": "list", "Reversible": "list",
-    "Sized": "list", "Mapping": "dict", "MutableMapping": "dict", "Set": "set", "AbstractSet": "set", "MutableSet": "set",
-    "Iterator": "iterator", "Generator": "iterator", "Hashable": "str", "Callable": "callable", "ByteString": "bytes", "Buffer": "bytes",
-    "SupportsInt": "number", "SupportsFloat": "number", "SupportsIndex": "int", "SupportsAbs": "number", "SupportsBytes": "bytes",
-    "KeysView": "list", "ValuesView": "list", "ItemsView": "list",
-}  # fmt: skip
+    "Sequence": "list",
+    "MutableSequence": "list",
+    "Collection": "list",
+    "Iterable": "list",
+    "Container": "list",
+    "Reversible": "list",
+    "Sized": "list",
+    "Mapping": "dict",
+    "MutableMapping": "dict",
+    "Set": "set",
+    "AbstractSet": "set",
+    "MutableSet": "set",
+    "Iterator": "iterator",
+    "Generator": "iterator",
+    "Hashable": "str",
+    "Callable": "callable",
+    "ByteString": "bytes",
+    "Buffer": "bytes",
+    "SupportsInt": "number",
+    "SupportsFloat": "number",
+    "SupportsIndex": "int",
+    "SupportsAbs": "number",
+    "SupportsBytes": "bytes",
+    "KeysView": "list",
+    "ValuesView": "list",
+    "ItemsView": "list",
+}
 _DEPTH = 3
-
-
-def call_text(function: str, arguments: Iterable[tuple[str, str]]) -> str:
-    """``function(value, name=value)`` from (name or "", code) pairs."""
-    return f"{function}({', '.join(f'{name}={code}' if name else code for name, code in arguments)})"
 
 
 class Builder:
@@ -104,7 +120,7 @@ class Builder:
         if origin is typing.Literal:
             return [Value(quote(item) if isinstance(item, str) else repr(item)) for item in arguments]
         if origin in (typing.Union, types.UnionType):
-            return _interleaved(
+            return interleaved(
                 [self.of(item, name, depth) for item in sorted(arguments, key=lambda item: item is type(None))]
             )
         if origin is not None:
@@ -123,22 +139,27 @@ class Builder:
             if len(arguments) == 2 and arguments[1] is ...:
                 inner = self.of(arguments[0], "", depth + 1)
                 return [
-                    Value("(" + "".join(f"{item.code}, " for item in inner[:2]).strip() + ")", _setups(inner[:2])),
+                    Value("(" + "".join(f"{item.code}, " for item in inner[:2]).strip() + ")", setups(inner[:2])),
                     Value("()"),
                 ]
             parts = [self.of(item, "", depth + 1) or [Value("1")] for item in arguments]
             return [
-                Value("(" + ", ".join(part[min(pick, len(part) - 1)].code for part in parts) + ("," if len(parts) == 1 else "") + ")",
-                      _setups([part[min(pick, len(part) - 1)] for part in parts]))
+                Value(
+                    "("
+                    + ", ".join(part[min(pick, len(part) - 1)].code for part in parts)
+                    + ("," if len(parts) == 1 else "")
+                    + ")",
+                    setups([part[min(pick, len(part) - 1)] for part in parts]),
+                )
                 for pick in range(min(4, max(map(len, parts))))
-            ]  # fmt: skip
+            ]
         kind = _ABSTRACT.get(getattr(origin, "__name__", ""), getattr(origin, "__name__", ""))
         if kind == "dict" and len(arguments) == 2:
             keys = self.of(arguments[0], "key", depth + 1) or self.of_kind("str")
             items = self.of(arguments[1], "value", depth + 1) or self.of_kind("object")
             pairs = [f"{key.code}: {item.code}" for key, item in zip(keys, items)]  # noqa: B905
             return [
-                Value("{" + ", ".join(pairs[:size]) + "}", _setups([*keys[:size], *items[:size]]))
+                Value("{" + ", ".join(pairs[:size]) + "}", setups([*keys[:size], *items[:size]]))
                 for size in (1, 0, 2)
                 if size <= len(pairs)
             ]
@@ -147,13 +168,13 @@ class Builder:
             if not inner:
                 return self.of_kind("list" if kind == "deque" else kind)
             groups: list[list[Value]] = [inner[:2], [], inner[:1], inner[1:4], inner[:4]]
-            texts = [("[" + ", ".join(item.code for item in group) + "]", _setups(group)) for group in groups]
+            texts = [("[" + ", ".join(item.code for item in group) + "]", setups(group)) for group in groups]
             if kind == "list":
-                return _unique([Value(code, setup) for code, setup in texts])
+                return unique([Value(code, setup) for code, setup in texts])
             wrap = {"iterator": "iter", "deque": self._imported("{collections:deque}") if kind == "deque" else ""}.get(
                 kind, kind
             )
-            return _unique([Value(f"{wrap}({code})", setup) for code, setup in texts])
+            return unique([Value(f"{wrap}({code})", setup) for code, setup in texts])
         return self._class(origin, name, depth) if isinstance(origin, type) else []
 
     def _callables(self, arguments: tuple[Any, ...], depth: int) -> list[Value]:
@@ -234,7 +255,8 @@ class Builder:
     # --- instances ----------------------------------------------------------------------------------------------
 
     def instances(self, kind: type, depth: int = 0) -> list[Value]:
-        """Working ways to get an object of ``kind``: constructor calls, factories, module constants, concrete subclasses."""
+        """Working ways to get an object of ``kind``: constructor calls, factories, module constants, concrete
+        subclasses."""
         if kind in self._instances:
             return self._instances[kind]
         if kind in self._building:
@@ -274,13 +296,13 @@ class Builder:
                 if len(picks) == len(needed) and not any(value.mock for _, value in picks):
                     call = call_text(f"{variable}.{name}", [(keyword, value.code) for keyword, value in picks])
                     setup = (
-                        *_setups([value for _, value in picks]),
+                        *setups([value for _, value in picks]),
                         *fresh[0].setup,
                         f"{variable} = {fresh[0].code}",
                         call,
                     )
                     made.append(Value(variable, setup))
-        made = _unique(made)[:12]
+        made = unique(made)[:12]
         return [value for value, fine in zip(made, self.valid(made)) if fine][:6]  # noqa: B905
 
     def _attempts(self, kind: type, depth: int) -> list[Value]:
@@ -297,11 +319,11 @@ class Builder:
                 with contextlib.suppress(ValueError, TypeError):
                     found += self._constructions(factory, None, f"{holder}.{name}" if name else holder, depth)[:4]
         if len(found) < 3 or inspect.isabstract(kind):
-            for below in _subclasses(kind)[:4]:
+            for below in subclasses(kind)[:4]:
                 code = self._name(below)
                 if code and not inspect.isabstract(below):
                     found += self._constructions(below, below, code, depth)[:3]
-        return _unique(found)[:24]
+        return unique(found)[:24]
 
     def _factories(self, kind: type) -> list[tuple[str, str, Any]]:
         made: list[tuple[str, str, Any]] = []
@@ -346,13 +368,19 @@ class Builder:
             for keyword, required, values, name in slots:
                 if not required and keyword != "*":
                     calls += [[*calls[0], (keyword or name, value)] for value in values[:2]]
-        return [Value(call_text(code, [(name, value.code) for name, value in call]), _setups([value for _, value in call]),
-                      any(value.mock for _, value in call)) for call in calls[:18]]  # fmt: skip
+        return [
+            Value(
+                call_text(code, [(name, value.code) for name, value in call]),
+                setups([value for _, value in call]),
+                any(value.mock for _, value in call),
+            )
+            for call in calls[:18]
+        ]
 
     def parameters(self, target: Any, depth: int) -> list[tuple[str, bool, list[Value], str]]:
         """(keyword or "", required, values, name) of each parameter of a callable."""
         signature = inspect.signature(target)
-        hints = self.hints(target)
+        hints = hints_of(target, self.module)
         slots: list[tuple[str, bool, list[Value], str]] = []
         for parameter in signature.parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -364,7 +392,7 @@ class Builder:
                 if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty
                 else ""
             )
-            slots.append((keyword, parameter.default is parameter.empty, _unique(values), parameter.name))
+            slots.append((keyword, parameter.default is parameter.empty, unique(values), parameter.name))
         return slots
 
     def guess(self, name: str, default: Any = inspect.Parameter.empty) -> list[Value]:
@@ -384,79 +412,3 @@ class Builder:
         if not found:
             found = [Value('"hello"'), Value("1"), Value("[1, 2]"), Value('{"a": 1}'), Value("None")]
         return found
-
-    def hints(self, target: Any) -> dict[str, Any]:
-        """Evaluated annotations, one by one, so that a single unresolvable name costs only its own parameter."""
-        function = getattr(target, "__init__", None) if isinstance(target, type) else target
-        function = inspect.unwrap(getattr(function, "__func__", function))
-        raw = dict(getattr(function, "__annotations__", None) or {})
-        if isinstance(target, type) and not raw:
-            for base in reversed(target.__mro__):
-                raw.update(base.__dict__.get("__annotations__", {}) or {})
-        scope = dict(vars(sys.modules.get(getattr(function, "__module__", "") or "", self.module)))
-        for name in ("Optional", "Union", "List", "Dict", "Tuple", "Set", "Iterable", "Sequence", "Callable", "Any"):
-            scope.setdefault(name, getattr(typing, name))
-        return {name: evaluated(item, scope) for name, item in raw.items()}
-
-
-def evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
-    """``annotation`` with its text evaluated; names behind ``TYPE_CHECKING`` are looked up in the modules that are loaded."""
-    if not isinstance(annotation, str):
-        return annotation
-    for _ in range(4):
-        try:
-            return eval(annotation, scope)
-        except NameError as error:
-            missing = getattr(error, "name", None)
-            found = _anywhere(missing, scope.get("__package__") or "") if missing else None
-            if found is None or missing is None:
-                break
-            scope[missing] = found
-        except Exception:  # noqa: BLE001 - an annotation is any expression
-            break
-    return inspect.Parameter.empty
-
-
-def _anywhere(name: str, package: str) -> Any:
-    top = package.partition(".")[0]
-    for module_name, module in sorted(sys.modules.items(), key=lambda item: item[0].partition(".")[0] != top):
-        if module_name.partition(".")[0] in (
-            top,
-            "typing",
-            "collections",
-            "types",
-            "datetime",
-            "pathlib",
-            "io",
-            "typing_extensions",
-        ):
-            found = getattr(module, name, None)
-            if isinstance(found, type) or typing.get_origin(found) is not None:
-                return found
-    return None
-
-
-def _subclasses(kind: type) -> list[type]:
-    found: list[type] = []
-    pending: list[type] = [kind]
-    while pending and len(found) < 40:
-        below: type
-        for below in type.__subclasses__(pending.pop(0)):
-            if below not in found:
-                found.append(below)
-                pending.append(below)
-    top = kind.__module__.partition(".")[0]
-    return [item for item in found if item.__module__.partition(".")[0] == top and abc.ABC not in item.__bases__]
-
-
-def _setups(values: Iterable[Value]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line for value in values for line in value.setup))
-
-
-def _unique(values: Iterable[Value]) -> list[Value]:
-    return list(dict.fromkeys(values))
-
-
-def _interleaved(groups: list[list[Value]]) -> list[Value]:
-    longest = max(map(len, groups), default=0)
-    return _unique([group[position] for position in range(longest) for group in groups if position < len(group)])

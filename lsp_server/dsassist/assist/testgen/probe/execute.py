@@ -1,6 +1,7 @@
 """Runs one candidate in the current (forked) process and says what happened.
 
-A candidate is a dict: ``setup`` (lines), ``act`` (one statement that binds ``result``, or none), ``watch`` (names whose state
+A candidate is a dict: ``setup`` (lines), ``act`` (one statement that binds ``result``, or none), ``watch`` (names
+whose state
 after the act is worth asserting), ``source``.
 """
 
@@ -39,6 +40,7 @@ class Capture(io.StringIO):
     """Standard output of a call, up to 100,000 characters."""
 
     def write(self, text: str) -> int:
+        """Keep ``text``; too much of it ends the call."""
         if self.tell() + len(text) > 100_000:
             raise OutputLimit
         return super().write(text)
@@ -86,7 +88,8 @@ class Executor:
         warnings.simplefilter("ignore")
 
     def run(self, candidate: dict[str, Any]) -> dict[str, Any]:
-        """Outcome: ``return``, ``raise``, ``setup`` (the setup failed), ``timeout``, ``output``; with arcs, facts and flags."""
+        """Outcome: ``return``, ``raise``, ``setup`` (the setup failed), ``timeout``, ``output``; with arcs, facts
+        and flags."""
         self._count += 1
         folder = Path(self.scratch, f"run-{os.getpid()}-{self._count}")
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ __all__ = ["Budget", "TooLong", "in_children", "time_limit"]
 
 
 class TooLong(BaseException):
-    """Raised inside a call that ran past its limit; not an ``Exception``, so that code under test does not swallow it."""
+    """Raised inside a call that ran past its limit; not an ``Exception``, so that code under test does not swallow
+    it."""
 
 
 class time_limit:  # noqa: N801 - reads as a statement

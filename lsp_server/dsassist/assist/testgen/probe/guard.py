@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 __all__ = ["Guard"]
 
@@ -42,8 +43,8 @@ class Guard:
             writable,
             sys.prefix,
             sys.base_prefix,
-            os.path.dirname(os.__file__),
-            os.path.dirname(__file__),
+            str(Path(os.__file__).parent),
+            str(Path(__file__).parent),
             "/usr/share/zoneinfo",
             "/dev",
         ]

@@ -189,7 +189,7 @@ class Literals:
         """``code``, once it is known to evaluate to an equal value."""
         try:
             again = eval(code, self.names.namespace([code]))
-            if again == value and not again != value:
+            if again == value:
                 return code
         except Exception as error:  # noqa: BLE001 - a repr that is no code fails in any way
             raise Unwritable(str(error)) from None

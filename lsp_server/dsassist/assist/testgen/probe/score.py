@@ -1,4 +1,5 @@
-"""Tests against mutants: in a child, the code of every live function made from the target is replaced, and the tests run."""
+"""Tests against mutants: in a child, the code of every live function made from the target is replaced, and the
+tests run."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ __all__ = ["matrix"]
 def matrix(job: dict[str, Any], file: str, flags: int, executor: Executor) -> dict[str, Any]:
     """``killed``: mutant → positions of failing tests (a mutant that hangs or dies kills with the test it did so on).
 
-    ``job``: ``tests`` (source of a module with functions ``case_0`` …), ``count``, ``mutants`` (sources of a module that holds
+    ``job``: ``tests`` (source of a module with functions ``case_0`` …), ``count``, ``mutants`` (sources of a module
+    that holds
     the target alone), ``path`` (names from the module to the target's code), ``start``, ``seconds``.
     """
     budget = fork.Budget(job["seconds"])
@@ -73,9 +75,11 @@ def _functions(file: str, start: int, name: str) -> list[types.FunctionType]:
     return [
         item
         for item in gc.get_objects()
-        if isinstance(item, types.FunctionType) and item.__code__.co_filename == file and item.__code__.co_name == name
+        if isinstance(item, types.FunctionType)
+        and item.__code__.co_filename == file
+        and item.__code__.co_name == name
         and item.__code__.co_firstlineno == start
-    ]  # fmt: skip
+    ]
 
 
 def _code(source: str, file: str, flags: int, path: list[str]) -> types.CodeType | None:

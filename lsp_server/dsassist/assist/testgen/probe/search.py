@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from _dsassist_probe import fork
-from _dsassist_probe.build import Builder, call_text
+from _dsassist_probe.annotations import hints_of
+from _dsassist_probe.build import Builder
+from _dsassist_probe.combine import call_text
 from _dsassist_probe.execute import Executor
 from _dsassist_probe.plain import BY_TYPE, Value
 from _dsassist_probe.regex import matching
@@ -34,7 +36,7 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
         signature = inspect.signature(function)
     except (ValueError, TypeError):
         return []
-    annotations = builder.hints(function)
+    annotations = hints_of(function, builder.module)
     slots = []
     for position, parameter in enumerate(signature.parameters.values()):
         if position == 0 and bound:
@@ -253,8 +255,7 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
             watch.append(receiver)
             continue
         mutable = (
-            (code.startswith(("[", "{", "iter(", "set("))
-            and len(code) > 2)
+            (code.startswith(("[", "{", "iter(", "set(")) and len(code) > 2)
             or value.mock
             or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
         )
@@ -276,9 +277,15 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
         arguments.sort(key=lambda item: bool(item[0]) or item[1].startswith(("a=", "name=")))
     arguments = [item for item in arguments if item[1]]
     return {
-        "setup": setup, "act": _act(shape, receiver, arguments), "watch": watch, "source": "inputs", "mocks": mocks, "rank": rank, "loose": loose,
+        "setup": setup,
+        "act": _act(shape, receiver, arguments),
+        "watch": watch,
+        "source": "inputs",
+        "mocks": mocks,
+        "rank": rank,
+        "loose": loose,
         "arguments": [list(item) for item in arguments],
-    }  # fmt: skip
+    }
 
 
 _TAKEN = {

@@ -23,7 +23,8 @@ _BUILTINS = {
 
 
 class Target(NamedTuple):
-    """``function`` is the plain function behind decorators of the language; ``bound`` when its first parameter is filled in."""
+    """``function`` is the plain function behind decorators of the language; ``bound`` when its first parameter is
+    filled in."""
 
     function: Any
     owner: type | None
@@ -65,7 +66,8 @@ class Target(NamedTuple):
 
 
 def shape_of(target: Target, names: Names, module: types.ModuleType) -> dict[str, Any]:
-    """``template`` with {call}, {self} or {operand}; ``receiver`` whether an object comes first; ``bare`` when no argument is needed."""
+    """``template`` with {call}, {self} or {operand}; ``receiver`` whether an object comes first; ``bare`` when no
+    argument is needed."""
     name = target.name
     shape: dict[str, Any] = {
         "kind": target.kind,

@@ -13,13 +13,11 @@ __all__ = ["Tracer", "executable_lines", "statement_lines"]
 
 
 def statement_lines(tree: ast.AST, start: int, end: int) -> dict[int, int]:
-    """Every line between ``start`` and ``end`` → the first line of the innermost simple statement (or header) it belongs to."""
+    """Every line between ``start`` and ``end`` → the first line of the innermost simple statement (or header) it
+    belongs to."""
     first: dict[int, int] = {}
     for node in ast.walk(tree):
-        if (
-            not isinstance(node, ast.stmt | ast.excepthandler)
-            or not start <= getattr(node, "lineno", 0) <= end
-        ):
+        if not isinstance(node, ast.stmt | ast.excepthandler) or not start <= getattr(node, "lineno", 0) <= end:
             continue
         body = getattr(node, "body", None)
         last = node.end_lineno or node.lineno
@@ -32,7 +30,8 @@ def statement_lines(tree: ast.AST, start: int, end: int) -> dict[int, int]:
 
 
 def executable_lines(tree: ast.AST, start: int, end: int) -> set[int]:
-    """First lines of the statements in the body of the definition at ``start``, docstrings and bare declarations aside."""
+    """First lines of the statements in the body of the definition at ``start``, docstrings and bare declarations
+    aside."""
     lines: set[int] = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not start <= node.lineno <= end:

@@ -43,8 +43,11 @@ class Worker:
     def answer(self, job: dict[str, Any]) -> dict[str, Any]:
         """Dispatch; an internal error is an answer, too."""
         jobs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "load": self.load, "explore": self.explore, "replay": self.replay, "score": self.score,
-        }  # fmt: skip
+            "load": self.load,
+            "explore": self.explore,
+            "replay": self.replay,
+            "score": self.score,
+        }
         try:
             return jobs[job["op"]](job)
         except Exception as error:
@@ -109,8 +112,7 @@ class Worker:
         assert self.guard is not None
         observer = Observer(Literals(self.names, [str(Path(self.scratch).parent)]))
         statements = statement_lines(self.tree, start, end)
-        executor = Executor(self.names, observer, self.guard, self.scratch, (self.file, start, end), statements)
-        return executor
+        return Executor(self.names, observer, self.guard, self.scratch, (self.file, start, end), statements)
 
     def _valid(self, executor: Executor) -> Callable[[list[Value]], list[bool]]:
         def valid(values: list[Value]) -> list[bool]:
@@ -163,9 +165,14 @@ class Worker:
                 if all(self.names.table.setdefault(name, origin) == origin for name, origin in origins.items()):
                     candidates.append({**candidate, **again})
         return {
-            "ok": True, "candidates": candidates, "counts": counts, "lines": sorted(wanted), "failed": failed,
-            "shape": {key: shape[key] for key in ("kind",)}, "slots": {slot.name: len(slot.values) for slot in slots},
-        }  # fmt: skip
+            "ok": True,
+            "candidates": candidates,
+            "counts": counts,
+            "lines": sorted(wanted),
+            "failed": failed,
+            "shape": {key: shape[key] for key in ("kind",)},
+            "slots": {slot.name: len(slot.values) for slot in slots},
+        }
 
     @staticmethod
     def _unbind(shape: dict[str, Any], slots: list[search.Slot], builder: Builder) -> None:

@@ -1,4 +1,5 @@
-"""Runs the user's code where it can do no harm: a copy of the workspace, no network, limits, and one kill for all of it."""
+"""Runs the user's code where it can do no harm: a copy of the workspace, no network, limits, and one kill for all
+of it."""
 
 from __future__ import annotations
 

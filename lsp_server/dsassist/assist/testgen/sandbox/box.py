@@ -50,7 +50,8 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended. ``code`` is negative for a signal; ``truncated`` when its output passed the cap and it was ended."""
+    """How a command ended. ``code`` is negative for a signal; ``truncated`` when its output passed the cap and it
+    was ended."""
 
     code: int
     output: str
@@ -169,7 +170,8 @@ class Sandbox:
         processes: bool = False,
         report: Path | None = None,
     ) -> Outcome:
-        """Run ``command`` to its end, at most ``timeout`` seconds, keeping at most ``limits.output_bytes`` of what it prints."""
+        """Run ``command`` to its end, at most ``timeout`` seconds, keeping at most ``limits.output_bytes`` of what
+        it prints."""
         process = self.start(command, environment=environment, folder=folder, processes=processes, report=report)
         kept = bytearray()
         state = {"timed_out": False, "truncated": False}

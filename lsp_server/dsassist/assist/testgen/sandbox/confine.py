@@ -34,7 +34,8 @@ _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 _SYS_LANDLOCK, _SYS_MOUNT_SETATTR = 444, 442
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 1, 38, 22
 
-# Landlock's write rights by the ABI that brought them: write, remove dir and file, make char/dir/reg/sock/fifo/block/sym; refer; truncate
+# Landlock's write rights by the ABI that brought them: write, remove dir and file, make
+# char/dir/reg/sock/fifo/block/sym; refer; truncate
 _WRITES = {1: sum(1 << bit for bit in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12)), 2: 1 << 13, 3: 1 << 14}
 _FILE_WRITES = 1 << 1 | 1 << 14
 
@@ -101,13 +102,16 @@ def read_only_except(writable: list[str]) -> bool:
 
     def set_read_only(folder: bytes, on: bool) -> bool:
         attributes = struct.pack("QQQQ", *((_MOUNT_ATTR_RDONLY, 0) if on else (0, _MOUNT_ATTR_RDONLY)), 0, 0)
-        return libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, folder, _AT_RECURSIVE, attributes, len(attributes)) == 0
+        return bool(
+            libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, folder, _AT_RECURSIVE, attributes, len(attributes)) == 0
+        )
 
     return set_read_only(b"/", True) and all(set_read_only(os.fsencode(folder), False) for folder in writable)
 
 
 def restrict_writes(writable: list[str]) -> int:
-    """Landlock: from here on this process and its children write beneath ``writable`` only. The ABI in force, 0 without Landlock."""
+    """Landlock: from here on this process and its children write beneath ``writable`` only. The ABI in force, 0
+    without Landlock."""
     libc = _libc()
     if libc is None:
         return 0

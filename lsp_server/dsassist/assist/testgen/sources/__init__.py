@@ -27,7 +27,8 @@ class Facts:
 class Seed:
     """A candidate from outside the search: lines of set-up, then one statement that binds ``result``.
 
-    ``expected`` is code of the value that the docstring states, "" where nothing is stated; ``raises`` the exception it states.
+    ``expected`` is code of the value that the docstring states, "" where nothing is stated; ``raises`` the exception
+    it states.
     """
 
     setup: tuple[str, ...]
@@ -41,9 +42,14 @@ class Seed:
     def as_job(self) -> dict[str, Any]:
         """The form that the probe reads."""
         return {
-            "setup": list(self.setup), "act": self.act, "source": self.source, "expected": self.expected, "raises": self.raises,
-            "watch": list(self.watch), "imports": {name: list(origin) for name, origin in self.imports.items()},
-        }  # fmt: skip
+            "setup": list(self.setup),
+            "act": self.act,
+            "source": self.source,
+            "expected": self.expected,
+            "raises": self.raises,
+            "watch": list(self.watch),
+            "imports": {name: list(origin) for name, origin in self.imports.items()},
+        }
 
 
 class Source(Protocol):

@@ -13,6 +13,7 @@ class CallSiteSource:
     """Reads ``Facts.source`` and ``Facts.usages``."""
 
     async def seeds(self, facts: Facts) -> list[Seed]:
+        """Calls of a function (not of a method) with literal arguments, at most twelve."""
         found: dict[str, Seed] = {}
         for text in (facts.source, *facts.usages):
             try:

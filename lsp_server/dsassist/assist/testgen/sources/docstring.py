@@ -20,6 +20,7 @@ class DocstringSource:
     """Stated expectations, the strongest kind."""
 
     async def seeds(self, facts: Facts) -> list[Seed]:
+        """See ``examples``."""
         return examples(facts)
 
 

@@ -1,4 +1,5 @@
-"""Static facts about each parameter: types its use implies, literals it is compared with, patterns it is matched against."""
+"""Static facts about each parameter: types its use implies, literals it is compared with, patterns it is matched
+against."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def parameter_hints(facts: Facts) -> dict[str, dict[str, Any]]:
 
 
 def _aliases(node: ast.AST, names: list[str]) -> dict[str, str]:
-    """Local names that are a parameter made over: ``text = text.strip()``, ``for item in items`` are not the same, ``x = str(y)`` is near."""
+    """Local names that are a parameter made over: ``text = text.strip()``, ``for item in items`` are not the same,
+    ``x = str(y)`` is near."""
     found = {name: name for name in names}
     for inner in ast.walk(node):
         if isinstance(inner, ast.Assign) and len(inner.targets) == 1 and isinstance(inner.targets[0], ast.Name):
@@ -262,7 +264,13 @@ class _Reader(ast.NodeVisitor):
         for side, other in ((node.left, node.right), (node.right, node.left)):
             if name := self._direct(side):
                 if isinstance(other, ast.Constant) and isinstance(other.value, str | bytes | int | float):
-                    self.hints[name]["kinds"].append("str" if isinstance(other.value, str) else "bytes" if isinstance(other.value, bytes) else "number")
+                    self.hints[name]["kinds"].append(
+                        "str"
+                        if isinstance(other.value, str)
+                        else "bytes"
+                        if isinstance(other.value, bytes)
+                        else "number"
+                    )
                 elif isinstance(node.op, ast.Sub | ast.Div | ast.FloorDiv | ast.Pow):
                     self.hints[name]["kinds"].append("number")
         self.generic_visit(node)

@@ -1,4 +1,5 @@
-"""Inputs that the model thinks of: it fills in a test file's body; what it calls is tried, what it expects is not trusted."""
+"""Inputs that the model thinks of: it fills in a test file's body; what it calls is tried, what it expects is not
+trusted."""
 
 from __future__ import annotations
 
@@ -29,10 +30,16 @@ class ModelSource:
             async with asyncio.timeout(self.seconds):
                 for draw in range(self.draws):
                     request = CompletionRequest(
-                        prompt=_prompt(facts, draw), suffix="\n\n\nif __name__ == \"__main__\":\n    pytest.main()\n", max_tokens=160,
-                        temperature=0.0 if draw == 0 else 0.8, seed=self.seed + draw, stop=("\ndef ", "\nclass ", "\nif __name__"),
-                        path=f"tests/test_{facts.target.path.stem}.py", priority="background", session="testgen",
-                    )  # fmt: skip
+                        prompt=_prompt(facts, draw),
+                        suffix='\n\n\nif __name__ == "__main__":\n    pytest.main()\n',
+                        max_tokens=160,
+                        temperature=0.0 if draw == 0 else 0.8,
+                        seed=self.seed + draw,
+                        stop=("\ndef ", "\nclass ", "\nif __name__"),
+                        path=f"tests/test_{facts.target.path.stem}.py",
+                        priority="background",
+                        session="testgen",
+                    )
                     for completion in await self.backend.complete(request):
                         for seed in seeds_of(_opening(facts, draw) + completion.text, facts):
                             found.setdefault("\n".join([*seed.setup, seed.act]), seed)

@@ -1,0 +1,70 @@
+"""Annotations as objects, and the classes below a class."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+import sys
+import types
+import typing
+from typing import Any
+
+__all__ = ["hints_of", "subclasses"]
+
+_PLACES = ("typing", "collections", "types", "datetime", "pathlib", "io", "typing_extensions")
+
+
+def hints_of(target: Any, module: types.ModuleType) -> dict[str, Any]:
+    """Evaluated annotations, one by one, so that a single unresolvable name costs only its own parameter."""
+    function: Any = getattr(target, "__init__", None) if isinstance(target, type) else target
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    raw = dict(getattr(function, "__annotations__", None) or {})
+    if isinstance(target, type) and not raw:
+        for base in reversed(target.__mro__):
+            raw.update(inspect.get_annotations(base))
+    scope = dict(vars(sys.modules.get(getattr(function, "__module__", "") or "", module)))
+    for name in ("Optional", "Union", "List", "Dict", "Tuple", "Set", "Iterable", "Sequence", "Callable", "Any"):
+        scope.setdefault(name, getattr(typing, name))
+    return {name: evaluated(item, scope) for name, item in raw.items()}
+
+
+def evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
+    """``annotation`` with its text evaluated; names behind ``TYPE_CHECKING`` are looked up in loaded modules."""
+    if not isinstance(annotation, str):
+        return annotation
+    for _ in range(4):
+        try:
+            return eval(annotation, scope)
+        except NameError as error:
+            missing = getattr(error, "name", None)
+            found = _anywhere(missing, scope.get("__package__") or "") if missing else None
+            if found is None or missing is None:
+                break
+            scope[missing] = found
+        except Exception:  # noqa: BLE001 - an annotation is any expression
+            break
+    return inspect.Parameter.empty
+
+
+def _anywhere(name: str, package: str) -> Any:
+    top = package.partition(".")[0]
+    for module_name, module in sorted(sys.modules.items(), key=lambda item: item[0].partition(".")[0] != top):
+        if module_name.partition(".")[0] in (top, *_PLACES):
+            found = getattr(module, name, None)
+            if isinstance(found, type) or typing.get_origin(found) is not None:
+                return found
+    return None
+
+
+def subclasses(kind: type) -> list[type]:
+    """Classes below ``kind`` in the same distribution, the nearest first."""
+    found: list[type] = []
+    pending: list[type] = [kind]
+    while pending and len(found) < 40:
+        below: type
+        for below in type.__subclasses__(pending.pop(0)):
+            if below not in found:
+                found.append(below)
+                pending.append(below)
+    top = kind.__module__.partition(".")[0]
+    return [item for item in found if item.__module__.partition(".")[0] == top and abc.ABC not in item.__bases__]
