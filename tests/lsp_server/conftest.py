@@ -29,7 +29,7 @@ class Answer:
 
 
 class MockEngine:
-    """Speaks the contract of ARCHITECTURE.md. ``requests`` are the payloads; ``dropped`` counts clients that went away."""
+    """Speaks the contract of ARCHITECTURE.md. ``requests`` are payloads; ``dropped`` counts clients that went away."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
