@@ -298,7 +298,8 @@ def main() -> None:
                     with arguments.rows.open("a") as out:
                         out.write(json.dumps(row) + "\n")
                 print(
-                    f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  {row.get('share') or 0:.0%} lines  "
+                    f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  "
+                    f"{row.get('share') or 0:.0%} lines  "
                     f"{row.get('killed', 0)}/{row.get('mutants', 0)} mutants  {row.get('problem', '')[:90]}",
                     flush=True,
                 )

@@ -133,7 +133,8 @@ def _consent(workspace: Path, trust: bool) -> None:
                 f"Generating tests runs the code of {workspace}.", remedy="Agree once with --trust."
             )
         error_console.print(
-            f"Generating tests [bold]runs the code[/] of {escape(str(workspace))}, in a sandbox: a copy, no network, limits."
+            f"Generating tests [bold]runs the code[/] of {escape(str(workspace))}, "
+            "in a sandbox: a copy, no network, limits."
         )
         if not typer.confirm("Do you trust this workspace?", err=True):
             raise TestGenerationError("Nothing was run.")
@@ -249,7 +250,8 @@ def _kept_head(report: testgen.FileReport) -> str:
 def _show_target(target: testgen.TargetReport) -> None:
     mark = "[green]✓[/]" if target.kept else "[yellow]–[/]"
     tests = f"{len(target.kept)} test{'' if len(target.kept) == 1 else 's'}"
-    facts = f"{target.covered_after} of {target.lines} lines, {target.killed} of {target.mutants} planted bugs caught, {target.seconds:.1f} s"
+    caught = f"{target.killed} of {target.mutants} planted bugs caught"
+    facts = f"{target.covered_after} of {target.lines} lines, {caught}, {target.seconds:.1f} s"
     console.print(f"{mark} [bold]{escape(target.target)}[/]  {tests}; {facts}", soft_wrap=True)
     if target.problem:
         console.print(f"    {escape(target.problem)}", style="yellow", soft_wrap=True)

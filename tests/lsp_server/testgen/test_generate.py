@@ -208,7 +208,8 @@ testgen_error.__test__ = False  # type: ignore[attr-defined]
 def test_import_side_effects_stay_in_the_sandbox(project: Make, generate: Generate, tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     path = project(
-        f"try:\n    open({str(outside)!r}, 'w').write('x')\nexcept OSError:\n    pass\n\n\ndef f(n: int) -> int:\n    return n + 1\n"
+        f"try:\n    open({str(outside)!r}, 'w').write('x')\nexcept OSError:\n    pass\n\n\n"
+        f"def f(n: int) -> int:\n    return n + 1\n"
     )
     report = generate(path)
     assert not outside.exists()

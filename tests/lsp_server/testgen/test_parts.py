@@ -27,7 +27,8 @@ def facts(tmp_path: Path, source: str, name: str = "f") -> Facts:
 def test_declarations_are_no_targets(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text(
-        "class A:\n    def a(self): ...\n    def b(self):\n        raise NotImplementedError()\n    def c(self):\n        return 1\n"
+        "class A:\n    def a(self): ...\n    def b(self):\n        raise NotImplementedError()\n"
+        "    def c(self):\n        return 1\n"
     )
     assert [item.qualname for item in select(path)] == ["A.c"]
     assert [item.qualname for item in select(path, line=6)] == ["A.c"]
@@ -36,12 +37,19 @@ def test_declarations_are_no_targets(tmp_path: Path) -> None:
 
 
 def test_changed_lines_of_a_diff() -> None:
-    diff = "--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n a\n+b\n c\n@@ -9,0 +11 @@\n+z\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-q\n"
+    diff = (
+        "--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n a\n+b\n c\n@@ -9,0 +11 @@\n+z\n--- a/gone.py\n"
+        "+++ /dev/null\n@@ -1 +0,0 @@\n-q\n"
+    )
     assert changed_lines(diff) == {"x.py": {2, 11}}
 
 
 def test_hints_come_from_conditions_and_use(tmp_path: Path) -> None:
-    source = 'import re\n\n\ndef f(text, n, mode):\n    if text.startswith("ab"):\n        return re.match(r"x\\d+", text)\n    if n > 10:\n        return mode in ("fast", "slow")\n'
+    source = (
+        'import re\n\n\ndef f(text, n, mode):\n    if text.startswith("ab"):\n'
+        '        return re.match(r"x\\d+", text)\n    if n > 10:\n'
+        '        return mode in ("fast", "slow")\n'
+    )
     hints = parameter_hints(facts(tmp_path, source))
     assert (
         "str" in hints["text"]["kinds"]
@@ -53,7 +61,11 @@ def test_hints_come_from_conditions_and_use(tmp_path: Path) -> None:
 
 
 def test_examples_in_sessions_and_in_running_text(tmp_path: Path) -> None:
-    source = 'def f(a):\n    """Do.\n\n    >>> x = 2\n    >>> f(x)\n    4\n    >>> f(-1)\n    Traceback (most recent call last):\n    ValueError: no\n\n    For example ``f(3)`` -> ``9``.\n    """\n    return a * a\n'
+    source = (
+        'def f(a):\n    """Do.\n\n    >>> x = 2\n    >>> f(x)\n    4\n    >>> f(-1)\n'
+        "    Traceback (most recent call last):\n    ValueError: no\n\n"
+        '    For example ``f(3)`` -> ``9``.\n    """\n    return a * a\n'
+    )
     found = examples(facts(tmp_path, source))
     assert [(seed.setup, seed.act, seed.expected, seed.raises) for seed in found] == [
         (("x = 2",), "result = f(x)", "4", ""),

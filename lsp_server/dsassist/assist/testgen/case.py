@@ -138,7 +138,8 @@ def bare_module(cases: list[Case]) -> str:
         if case.outcome == "raise":
             check = f"assert _re.search({case.match}, str(error))" if case.match else "pass"
             body.append(
-                f"try:\n{indented(act)}\nexcept {case.exception} as error:\n    {check}\nelse:\n    raise AssertionError"
+                f"try:\n{indented(act)}\nexcept {case.exception} as error:\n    {check}\n"
+                "else:\n    raise AssertionError"
             )
         else:
             body += [act, *map(_assertion, case.facts)]

@@ -81,7 +81,8 @@ async def _generate(server: Server, uri: str, line: int | None) -> None:
 
     def tell(step: testgen.Progress) -> None:
         counts = step.report.funnel
-        text = f"{step.target}: {step.stage} ({counts['generated']} tried, {counts['stable']} stable, {counts['kept']} kept)"
+        numbers = f"{counts['generated']} tried, {counts['stable']} stable, {counts['kept']} kept"
+        text = f"{step.target}: {step.stage} ({numbers})"
         loop.call_soon_threadsafe(progress.report, text, step.done / max(1, step.total))
 
     try:
@@ -105,7 +106,8 @@ async def _agreed(server: Server, workspace: Path) -> bool:
     answer = await server.window_show_message_request_async(
         types.ShowMessageRequestParams(
             type=types.MessageType.Warning,
-            message=f"Generating tests runs the code of {workspace}, in a sandbox: a copy, no network, limits on time and memory.",
+            message=f"Generating tests runs the code of {workspace}, "
+            "in a sandbox: a copy, no network, limits on time and memory.",
             actions=[types.MessageActionItem(title=_AGREE), types.MessageActionItem(title="Cancel")],
         )
     )

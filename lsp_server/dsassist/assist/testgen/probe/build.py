@@ -17,38 +17,10 @@ from _dsassist_probe.annotations import hints_of, subclasses
 from _dsassist_probe.combine import call_text, interleaved, setups, unique
 from _dsassist_probe.literal import quote
 from _dsassist_probe.names import Names, Unnameable
-from _dsassist_probe.plain import BY_TYPE, FILE, STANDARD, Value, named
+from _dsassist_probe.plain import ABSTRACT, BY_TYPE, FILE, STANDARD, Value, named
 
 __all__ = ["Builder"]
 
-_ABSTRACT = {
-    "Sequence": "list",
-    "MutableSequence": "list",
-    "Collection": "list",
-    "Iterable": "list",
-    "Container": "list",
-    "Reversible": "list",
-    "Sized": "list",
-    "Mapping": "dict",
-    "MutableMapping": "dict",
-    "Set": "set",
-    "AbstractSet": "set",
-    "MutableSet": "set",
-    "Iterator": "iterator",
-    "Generator": "iterator",
-    "Hashable": "str",
-    "Callable": "callable",
-    "ByteString": "bytes",
-    "Buffer": "bytes",
-    "SupportsInt": "number",
-    "SupportsFloat": "number",
-    "SupportsIndex": "int",
-    "SupportsAbs": "number",
-    "SupportsBytes": "bytes",
-    "KeysView": "list",
-    "ValuesView": "list",
-    "ItemsView": "list",
-}
 _DEPTH = 3
 
 
@@ -120,9 +92,8 @@ class Builder:
         if origin is typing.Literal:
             return [Value(quote(item) if isinstance(item, str) else repr(item)) for item in arguments]
         if origin in (typing.Union, types.UnionType):
-            return interleaved(
-                [self.of(item, name, depth) for item in sorted(arguments, key=lambda item: item is type(None))]
-            )
+            kinds = sorted(arguments, key=lambda item: item is type(None))
+            return list(interleaved([self.of(item, name, depth) for item in kinds]))
         if origin is not None:
             return self._generic(origin, arguments, name, depth)
         if isinstance(annotation, type):
@@ -153,7 +124,7 @@ class Builder:
                 )
                 for pick in range(min(4, max(map(len, parts))))
             ]
-        kind = _ABSTRACT.get(getattr(origin, "__name__", ""), getattr(origin, "__name__", ""))
+        kind = ABSTRACT.get(getattr(origin, "__name__", ""), getattr(origin, "__name__", ""))
         if kind == "dict" and len(arguments) == 2:
             keys = self.of(arguments[0], "key", depth + 1) or self.of_kind("str")
             items = self.of(arguments[1], "value", depth + 1) or self.of_kind("object")
@@ -170,11 +141,11 @@ class Builder:
             groups: list[list[Value]] = [inner[:2], [], inner[:1], inner[1:4], inner[:4]]
             texts = [("[" + ", ".join(item.code for item in group) + "]", setups(group)) for group in groups]
             if kind == "list":
-                return unique([Value(code, setup) for code, setup in texts])
+                return list(unique([Value(code, setup) for code, setup in texts]))
             wrap = {"iterator": "iter", "deque": self._imported("{collections:deque}") if kind == "deque" else ""}.get(
                 kind, kind
             )
-            return unique([Value(f"{wrap}({code})", setup) for code, setup in texts])
+            return list(unique([Value(f"{wrap}({code})", setup) for code, setup in texts]))
         return self._class(origin, name, depth) if isinstance(origin, type) else []
 
     def _callables(self, arguments: tuple[Any, ...], depth: int) -> list[Value]:
@@ -215,8 +186,8 @@ class Builder:
             if kind is float:
                 return [*self.of_kind("float"), Value("3")]
             return self.of_kind(kind.__name__, name)
-        if module in ("typing", "collections.abc") and qualname in _ABSTRACT:
-            return self.of_kind(_ABSTRACT[qualname], name)
+        if module in ("typing", "collections.abc") and qualname in ABSTRACT:
+            return self.of_kind(ABSTRACT[qualname], name)
         if qualname in ("IO", "TextIO", "TextIOBase", "TextIOWrapper") or kind is io.IOBase:
             return self.standard("io.StringIO")
         if qualname in ("BinaryIO", "RawIOBase", "BufferedIOBase", "BufferedReader"):
@@ -323,7 +294,7 @@ class Builder:
                 code = self._name(below)
                 if code and not inspect.isabstract(below):
                     found += self._constructions(below, below, code, depth)[:3]
-        return unique(found)[:24]
+        return list(unique(found))[:24]
 
     def _factories(self, kind: type) -> list[tuple[str, str, Any]]:
         made: list[tuple[str, str, Any]] = []

@@ -23,13 +23,30 @@ _PROCESSES = {
     "pty.spawn",
 }
 _NETWORK = {
-    "socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr",
+    "socket.connect",
+    "socket.bind",
+    "socket.sendto",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.gethostbyaddr",
     "socket.getnameinfo",
-}  # fmt: skip
+}
 _CHANGES = {
-    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.utime",
-    "os.setxattr", "os.removexattr", "shutil.rmtree", "shutil.move",
-}  # fmt: skip
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.mkdir",
+    "os.chmod",
+    "os.chown",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.utime",
+    "os.setxattr",
+    "os.removexattr",
+    "shutil.rmtree",
+    "shutil.move",
+}
 _LOOKS = {"os.listdir", "os.scandir", "os.walk", "glob.glob"}
 
 

@@ -159,7 +159,8 @@ class Literals:
             return f"{self.names.ref('pathlib', known.__name__)}({quote(str(value))})"
         if isinstance(value, re.Pattern):
             flags = value.flags & ~re.UNICODE if isinstance(value.pattern, str) else value.flags
-            return f"{self.names.ref('re')}.compile({self._write(value.pattern, depth)}{f', {int(flags)}' if flags else ''})"
+            shown = f", {int(flags)}" if flags else ""
+            return f"{self.names.ref('re')}.compile({self._write(value.pattern, depth)}{shown})"
         if isinstance(value, defaultdict):
             return self._write(dict(value), depth)
         if isinstance(value, Counter | OrderedDict | deque):

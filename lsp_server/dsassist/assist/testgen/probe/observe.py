@@ -1,6 +1,6 @@
 """What can be asserted about a value: facts, each ``[left, relation, right]`` in code over the name of the value.
 
-Relations: ``==``, ``is``, ``isinstance``, ``approx`` (right is a literal with floats), ``startswith``, ``true``, ``false``.
+Relations: ``==``, ``is``, ``isinstance``, ``approx`` (right is a literal with floats), ``startswith``.
 """
 
 from __future__ import annotations

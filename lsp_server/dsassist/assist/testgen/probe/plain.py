@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["BY_NAME", "BY_TYPE", "STANDARD", "Value", "named"]
+__all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "STANDARD", "Value", "named"]
 
 
 class Value(NamedTuple):
@@ -91,7 +91,36 @@ STANDARD: dict[str, tuple[str, ...]] = {
     "asyncio.AbstractEventLoop": (),
 }  # fmt: skip
 
-_FILE_TEXT = 'tmp_path / "sample.txt"'
+# Abstract types → the plain kind that stands for them
+ABSTRACT = {
+    "Sequence": "list",
+    "MutableSequence": "list",
+    "Collection": "list",
+    "Iterable": "list",
+    "Container": "list",
+    "Reversible": "list",
+    "Sized": "list",
+    "Mapping": "dict",
+    "MutableMapping": "dict",
+    "Set": "set",
+    "AbstractSet": "set",
+    "MutableSet": "set",
+    "Iterator": "iterator",
+    "Generator": "iterator",
+    "Hashable": "str",
+    "Callable": "callable",
+    "ByteString": "bytes",
+    "Buffer": "bytes",
+    "SupportsInt": "number",
+    "SupportsFloat": "number",
+    "SupportsIndex": "int",
+    "SupportsAbs": "number",
+    "SupportsBytes": "bytes",
+    "KeysView": "list",
+    "ValuesView": "list",
+    "ItemsView": "list",
+}
+
 FILE = Value("path", ('path = tmp_path / "sample.txt"', 'path.write_text("line one\\nline two\\n")'))
 
 # (pattern of the name, types it suggests, codes it suggests), the first match wins

@@ -174,9 +174,13 @@ class _Reader(ast.NodeVisitor):
             if function.id == "isinstance" and len(node.args) == 2 and (name := self._of(node.args[0])):
                 kinds = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else [node.args[1]]
                 self.hints[name]["classes"] += [ast.unparse(kind) for kind in kinds]
-            if function.id in ("hasattr", "getattr") and len(node.args) > 1 and (name := self._direct(node.args[0])):
-                if isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str):
-                    self.hints[name]["attributes"].append(node.args[1].value)
+            named = node.args[1] if function.id in ("hasattr", "getattr") and len(node.args) > 1 else None
+            if (
+                isinstance(named, ast.Constant)
+                and isinstance(named.value, str)
+                and (name := self._direct(node.args[0]))
+            ):
+                self.hints[name]["attributes"].append(named.value)
             if name := self._direct(function):
                 self.hints[name]["kinds"].append("callable")
         elif isinstance(function, ast.Attribute):

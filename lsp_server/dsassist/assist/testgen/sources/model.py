@@ -65,8 +65,10 @@ def _prompt(facts: Facts, draw: int) -> str:
     wanted = facts.target.owner.partition(".")[0] or facts.target.name
     flavour = ("", " with edge cases", " with typical and unusual values")[draw % 3]
     return (
-        f"# {facts.module}\n{code[:_MAX_SOURCE]}\n\n\n# tests/test_{facts.target.path.stem}.py\nimport pytest\n\nfrom {facts.module} import {wanted}\n\n\n"
-        f"def test_{facts.target.name.strip('_')}():\n    # {facts.target.qualname}{flavour}\n    {_opening(facts, draw)}"
+        f"# {facts.module}\n{code[:_MAX_SOURCE]}\n\n\n# tests/test_{facts.target.path.stem}.py\n"
+        f"import pytest\n\nfrom {facts.module} import {wanted}\n\n\n"
+        f"def test_{facts.target.name.strip('_')}():\n"
+        f"    # {facts.target.qualname}{flavour}\n    {_opening(facts, draw)}"
     )
 
 
