@@ -20,6 +20,7 @@ from dsassist.assist.postprocess import REASONS, judge
 from dsassist.assist.prompt import request_for
 from dsassist.assist.shape import enough, shape_at
 from dsassist.assist.site import Site
+from dsassist.assist.syntax import breaks_syntax
 from dsassist.backend.types import Backend, Completion, ContextFile
 from dsassist.errors import BackendBusy, BackendError, BackendLoading, NoModel
 from dsassist.settings import Settings
@@ -105,6 +106,8 @@ class Completer:
         verdict = judge(site, shape, generation.text[len(typed) :])
         if verdict.reason != "none":
             return self._nothing(verdict.reason, verdict.suppressed)
+        if breaks_syntax(site, verdict.text):
+            return self._nothing("breaks_syntax", verdict.text)
         self.outcome = Outcome("none", REASONS["none"])
         text = verdict.text.replace("\n", site.newline)
         return [Suggestion(f"{self._session}:{next(self._numbers)}", text, _probability(generation), cached)]

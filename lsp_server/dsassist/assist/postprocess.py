@@ -25,7 +25,7 @@ REASONS = {
     "nothing_to_add": "The model had nothing to add.",
     "repeats_next_lines": "The suggestion repeats the lines that follow.",
     "repeats_line_above": "The suggestion repeats the line above.",
-    "dedent": "The suggestion belongs outside the block that the cursor is in.",
+    "breaks_syntax": "The suggestion would break code that is whole.",
     "loading": "The engine is loading its model.",
     "busy": "The engine has too much to do.",
     "no_model": "No model is on this machine.",

@@ -10,6 +10,7 @@ from dsassist.assist.postprocess import REASONS, judge
 from dsassist.assist.prompt import request_for
 from dsassist.assist.shape import enough, shape_at
 from dsassist.assist.site import Site, cut_prefix
+from dsassist.assist.syntax import breaks_syntax
 from dsassist.backend.types import ContextFile
 from dsassist.index import ContextPiece
 from dsassist.settings import ContextSettings, Settings
@@ -121,3 +122,27 @@ def test_context_is_without_secrets_and_without_what_the_prompt_shows():
         here,
     )
     assert [file.path for file in files] == ["other.py", "best.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "marked", "text", "breaks"),
+    [
+        ("a.py", "x = 1\n|\ny = 2\n", "z = )", True),
+        ("a.py", "x = 1\n|\ny = 2\n", "z = f(1)", False),
+        ("a.py", "x = |\n", "f(1)", False),
+        ("a.py", "x = |\n", "f(", False),
+        ("a.py", "|\n", "if x:", False),
+        ("a.js", "f(1);\n|\n", "g(1));", True),
+        ("a.go", "package a\n|\n", "func f() int { return 1 }", False),
+        ("a.unknown", "x\n|\n", ")))", False),
+    ],
+)
+def test_what_breaks_syntax(path, marked, text, breaks):
+    assert breaks_syntax(site(marked, path=path), text) is breaks
+
+
+def test_a_file_that_begins_in_the_middle_of_something_is_judged_by_what_changes():
+    body = "\n".join(f"    value_{number} = {number}" for number in range(2000))
+    here = site(f"def f():\n{body}\n    |\n", path="a.py")
+    assert not breaks_syntax(here, "return 1")
+    assert breaks_syntax(here, "return 1)")
