@@ -87,13 +87,13 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
       await editor.status.waitFor();
       await editor.waitForState(/Ready|starts with the first/);
       await editor.file("two.py", 2, 4);
-      await editor.screenshot("35-two-roots-untrusted");
       assert.equal(processes(home, /-m dsassist lsp/).length, 1);
       await editor.page.keyboard.press("F1");
       await editor.page.locator(".quick-input-widget input").fill(">dsassist: Generate Tests");
       await until(async () => /No matching/.test(await editor.page.locator(".quick-input-list").innerText()), "no such command");
       await editor.page.keyboard.press("Escape");
     } finally {
+      await editor.screenshot("35-two-roots-untrusted");
       await editor.close();
     }
   });

@@ -126,7 +126,8 @@ export class Editor {
   async waitForState(pattern, timeout) {
     return until(async () => {
       const state = await this.state();
-      return pattern.test(state) ? state : undefined;
+      if (!pattern.test(state)) throw new Error(`it says ${JSON.stringify(state)}`);
+      return state;
     }, `the status to say ${pattern}`, timeout);
   }
 
