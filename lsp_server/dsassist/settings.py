@@ -206,7 +206,8 @@ def _snake(name: str) -> str:
 
 def load(*sources: Mapping[str, Any] | None, base: Settings | None = None) -> tuple[Settings, list[Problem]]:
     """Merge ``sources`` over ``base``, later ones winning. Never raises on a value: see the module's docstring."""
-    settings, problems = base or Settings(), []
+    settings = base or Settings()
+    problems: list[Problem] = []
     for source in sources:
         if source:
             settings = _merge(settings, source, "", problems)
