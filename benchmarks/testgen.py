@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
-import importlib.util
 import json
 import os
 import random
@@ -28,7 +27,9 @@ from typing import Any
 import _common
 
 from dsassist.assist import testgen
+from dsassist.backend import create
 from dsassist.errors import DsassistError
+from dsassist.settings import Settings
 
 PACKAGES = (
     "inflection",
@@ -44,6 +45,7 @@ PACKAGES = (
     "markdown",
     "sqlparse",
 )
+PEER_MODULES = ("inflection", "humanize.filesize", "packaging._structures")
 PUBLISHED = {"builds": 0.75, "passes": 0.57, "raises_coverage": 0.25}
 """TestGen-LLM (arXiv:2402.09171): test cases that build, pass, and raise coverage."""
 
@@ -238,6 +240,15 @@ def figures_of(rows: list[dict[str, Any]], runs: int) -> dict[str, Any]:
     }
 
 
+def ratios_of(figures: dict[str, Any]) -> dict[str, float]:
+    """Ours over Pynguin's, where it was measured."""
+    found = {}
+    for name in ("coverage", "mutation"):
+        if figures.get(f"peer_pynguin_{name}"):
+            found[name] = figures[f"peer_ours_{name}"] / figures[f"peer_pynguin_{name}"]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="folder that holds one folder (or module) a package")
@@ -314,15 +325,13 @@ def main() -> None:
         "seed": arguments.seed,
         "model": bool(arguments.model),
     }
-    _common.report("testgen", inputs=inputs, figures=figures_of(rows, arguments.runs), ratios={})
+    _common.report(
+        "testgen", inputs=inputs, figures=figures, ratios=ratios_of(figures), packages=("coverage", "pytest")
+    )
 
 
 def _model() -> Any:
-    if importlib.util.find_spec("dsassist.backend.factory") is None:
-        sys.exit("this checkout has no backend to ask")
-    from dsassist.backend import factory  # type: ignore[import-not-found,unused-ignore]
-
-    return testgen.ModelSource(factory.local())
+    return testgen.ModelSource(create(Settings()), seconds=30.0)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class Builder:
             inner = self.of(arguments[0], "", depth + 1)
             if not inner:
                 return self.of_kind("list" if kind == "deque" else kind)
-            groups: list[list[Value]] = [inner[:2], [], inner[:1], inner[1:4], inner[:4]]
+            groups: list[list[Value]] = [inner[:2], [], inner[:1], [inner[0], inner[0]], inner[1:4], inner[:4]]
             texts = [("[" + ", ".join(item.code for item in group) + "]", setups(group)) for group in groups]
             if kind == "list":
                 return list(unique([Value(code, setup) for code, setup in texts]))

@@ -163,7 +163,7 @@ class Executor:
                 facts += self._mock_facts(value, name)
                 continue
             after = self._state(value)
-            if value is namespace.get("result") or after == before[name]:
+            if after == before[name]:
                 continue
             changed = [fact for fact in self.observer.facts(value, name) if fact[1] != "isinstance"]
             if isinstance(before[name], list) and len(changed) > 1:

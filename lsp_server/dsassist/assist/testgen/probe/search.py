@@ -18,7 +18,7 @@ from _dsassist_probe.regex import matching
 
 __all__ = ["Slot", "explore", "slots_of"]
 
-_PER_PATH = 8
+_PER_PATH = 14
 _USELESS = {"setup", "timeout", "output", "memory", "hang", "died", "unrun", "recursion"}
 
 
@@ -61,7 +61,7 @@ def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder
             if attributes:
                 typed = _by_attributes(attributes, builder) + typed
         values = _merged(typed, values)
-        kinds = {type(_constant(value)) for value in promised}
+        kinds = {type(_constant(value)) for value in promised} & {int, str, float, bool, bytes}
         values = [
             value if value in promised or type(_constant(value)) in kinds else value._replace(loose=True)
             for value in values
