@@ -44,8 +44,10 @@ function running(
   if (!status) return plain("loading~spin", "Waiting for the language server");
   const said = [status.message, status.remedy].filter(Boolean).join(" ");
   switch (status.state) {
-    case "ready":
     case "stopped":
+    case "ready":
+      // an engine of ours starts by itself; a server elsewhere that is stopped needs someone
+      if (status.state === "stopped" && status.remedy) return { ...plain("warning", said), severity: "warning" };
       if (languageOff) return plain("circle-slash", `Suggestions are off for ${languageOff}`);
       if (working) return plain("loading~spin", `Working · ${status.model}`);
       return plain("sparkle", said || (status.state === "ready" ? `Ready · ${status.model}` : "The model starts with the first suggestion"));

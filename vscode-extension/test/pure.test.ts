@@ -115,6 +115,10 @@ describe("status bar", () => {
     expect(running("error").severity).toBe("error");
     expect(running("no_model").severity).toBe("warning");
   });
+  it("warns of a server elsewhere that is stopped, not of an engine that starts by itself", () => {
+    const stopped = (remedy: string) => view({ kind: "running", working: false, status: { ...status, state: "stopped", message: "Stopped.", remedy } });
+    expect([stopped("").severity, stopped("Start it.").severity]).toEqual(["none", "warning"]);
+  });
   it("says when a language is off", () => {
     expect(view({ kind: "running", status: { ...status, state: "ready" }, working: false }, "markdown").tooltip).toContain("markdown");
   });

@@ -85,7 +85,7 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     const editor = await Editor.open({ home, trusted: false, workspace, settings: { "dsassist.extension.python": PYTHON, "security.workspace.trust.startupPrompt": "never" } });
     try {
       await editor.status.waitFor();
-      await editor.waitForState(/Ready|starts with the first/);
+      await editor.waitForState(/Ready|when it is needed/);
       await editor.file("two.py", 2, 4);
       assert.equal(processes(home, /-m dsassist lsp/).length, 1);
       await editor.page.keyboard.press("F1");
