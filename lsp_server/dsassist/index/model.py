@@ -224,8 +224,8 @@ class Reference:
 
     @property
     def is_definition(self) -> bool:
-        """Binds or declares the symbol."""
-        return bool(self.role & Role.DEFINITION)
+        """Binds or declares the symbol itself; an import that binds its name is a use."""
+        return bool(self.role & Role.DEFINITION) and self.level != Level.IMPORT
 
     @property
     def is_write(self) -> bool:
