@@ -259,6 +259,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="fresh runs that a delivered suite must pass")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--model", action="store_true", help="ask the local engine for inputs, too")
+    parser.add_argument("--planted", action="store_true", help="also: bugs planted in forty functions of ours")
+    parser.add_argument("--pynguin", type=Path, help="also: beside this pynguin program, on small modules")
+    parser.add_argument("--pynguin-modules", nargs="*", default=list(PEER_MODULES), help="dotted names")
     parser.add_argument(
         "--rows", type=Path, help="append one JSON line a target; targets that are there already are not run again"
     )
@@ -319,6 +322,13 @@ def main() -> None:
             own = [row for row in rows if row["delivered"] and row["package"] == root.name]
             if own:
                 fresh_runs(python, root, own, arguments.runs)
+    figures = figures_of(rows, arguments.runs)
+    if arguments.planted:
+        figures |= testgen_peer.planted(python, arguments.pynguin, 8.0)
+    if arguments.pynguin:
+        known_folders = {folder.stem: folder for folder in folders}
+        modules = [(known_folders[name.partition(".")[0]], name) for name in arguments.pynguin_modules]
+        figures |= testgen_peer.against_pynguin(arguments.pynguin, python, modules, arguments.seconds, 40)
     inputs = {
         "packages": [folder.stem for folder in folders],
         "targets": len(rows),
