@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import _common
+import testgen_peer
 
 from dsassist.assist import testgen
 from dsassist.backend import create
