@@ -283,9 +283,9 @@ class Builder:
         drafts = self.drafts
         last = (-1, -1)
         for start, name, role, ref, scope in rows:
-            if (start, name) == last:
+            if (start, role & 7) == last:
                 continue  # a name reported twice, by a walk that recovers from a syntax error
-            last = (start, name)
+            last = (start, role & 7)
             if ref == _PENDING:
                 ref = lookup(scope, name, memo)
             if role & Role.DEFINITION and not role & 7 and drafts[ref].occurrence < 0:
@@ -344,6 +344,7 @@ _OVER_A = frozenset(
     {
         Op.ATTR, Op.CALL, Op.SUBSCRIPT, Op.ITERATE, Op.ITEM, Op.AWAIT, Op.INSTANCE, Op.ENTER, Op.NEW, Op.FUNCTION,
         Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO,
+        Op.ARGUMENT,
     }
 )  # fmt: skip
 _OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO})

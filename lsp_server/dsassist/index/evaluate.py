@@ -290,6 +290,8 @@ class Evaluator:
             return self.instances(_spread(self.evaluate(module, a)))
         if op == Op.MEMO:
             return self.evaluate(module, a) or self.evaluate(module, b)
+        if op == Op.ARGUMENT:
+            return self.expected(self.evaluate(module, a), b)
         if op == Op.ENTER:
             return self.entered(self.evaluate(module, a), module.path)
         if op == Op.IMPORT:
@@ -659,6 +661,26 @@ class Evaluator:
         for wanted in self.declared(module, module.symbols[parameters[0]].annotation):
             _match(wanted, actual, known)
         return replace(types, lambda item: known.get(item[1], (item,)) if item[0] == "v" else (item,))
+
+    def expected(self, callees: Types, number: int) -> Types:
+        """The declared type of a parameter of what is called."""
+        out: list[Types] = []
+        for item in callees:
+            members: tuple[Member, ...] = ()
+            if item[0] == "f":
+                members = ((item[1], item[2]),)
+            elif item[0] in ("c", "Z"):
+                members = self.class_member(item[1], item[2], "constructor")
+            for path, symbol in members:
+                module = self.module(path)
+                parameters = module.symbols[symbol].parameters if module is not None else ()
+                if (
+                    module is not None
+                    and number < len(parameters)
+                    and module.symbols[parameters[number]].annotation >= 0
+                ):
+                    out.append(self.symbol_types(path, parameters[number]))
+        return join(out)
 
     # Operators
 

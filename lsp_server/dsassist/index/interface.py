@@ -72,7 +72,9 @@ def _render(module: Module, expr: int, memo: dict[int, str], active: tuple[int, 
     elif op in (Op.SELF, Op.CLASS_OF_SCOPE, Op.SUPER, Op.OBJECT):
         text = f"{op} {module.scope_path(a)} {b}"
     else:
-        detail: Any = module.names[b] if op == Op.ATTR else a if op == Op.BUILTIN else b if op == Op.ITEM else ""
+        detail: Any = (
+            module.names[b] if op == Op.ATTR else a if op == Op.BUILTIN else b if op in (Op.ITEM, Op.ARGUMENT) else ""
+        )
         text = f"{op} {detail} {[_render(module, part, memo, active) for part in children((op, a, b))]}"
     if len(active) == 1:
         memo[expr] = text

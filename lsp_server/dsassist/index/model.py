@@ -179,6 +179,8 @@ class Op(IntEnum):
     """as a type: the type of the value a"""
     MEMO = 22
     """a value that was narrowed to the type a, else as b"""
+    ARGUMENT = 23
+    """what the callee a expects as its argument number b"""
 
 
 class Level(IntEnum):

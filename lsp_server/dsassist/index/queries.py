@@ -16,6 +16,7 @@ from dsassist.index.model import (
     Level,
     Location,
     Mode,
+    Op,
     Reference,
     References,
     Role,
@@ -230,12 +231,40 @@ class Queries(State):
         """
         with self._reading():
             targets, _, name = self._targets_at(path, line, column)
-            return self._references(targets, {name} if name else set(), include_possible)
+            return self._references(self._widened(targets), {name} if name else set(), include_possible)
 
     def references_to(self, targets: Sequence[Target], *, include_possible: bool = True) -> References:
         """As ``references``, for known targets."""
         with self._reading():
-            return self._references(tuple(targets), set(), include_possible)
+            return self._references(self._widened(tuple(targets)), set(), include_possible)
+
+    def _widened(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """With what members override and are overridden by, where the language's tools count these as references."""
+        found = dict.fromkeys(targets)
+        for path, qualified in targets:
+            module = self._module(path) if path else None
+            if module is None or not module.language.wide_references:
+                continue
+            symbol = module.by_qualified(qualified)
+            scope = module.facts.scopes[module.symbols[symbol].scope] if symbol >= 0 else None
+            if scope is not None and scope.kind == 1 and scope.owner >= 0:
+                members, _ = self._resolver.member_family(path, scope.owner, module.name(symbol), self._all_subtypes)
+                found.update(dict.fromkeys(sorted(self._own_target(*member) for member in members)))
+        return tuple(found)
+
+    def _aliases(self, path: str, entries: set[int], name: str) -> tuple[set[str], set[str]]:
+        """Other names that imports give a thing: in their own file, and for files that import it from there."""
+        module = self._module(path)
+        if module is None or not module.language.wide_references:
+            return set(), set()
+        expressions, exports = module.facts.expressions, module.facts.exports or {}
+        inside = {
+            module.name(index)
+            for index, symbol in enumerate(module.symbols)
+            if any(expressions[value][0] == Op.IMPORT and expressions[value][1] in entries for value in symbol.values)
+        }
+        outside = {other for other, (_, entry) in exports.items() if entry in entries}
+        return inside - {name}, outside - {name, "default", "="}
 
     def _references(self, targets: tuple[Target, ...], names: set[str], include_possible: bool) -> References:
         infos = tuple(info for target in targets if (info := self._info(target)) is not None)
@@ -247,15 +276,33 @@ class Queries(State):
             info.kind not in (Kind.MODULE, Kind.PARAMETER, Kind.TYPE_PARAMETER) and not self._is_local(target)
             for info, target in zip(infos, targets, strict=False)
         )
-        for name in sorted(wanted) if targets else ():
+        names_left, done = sorted(wanted) if targets else [], set(wanted)
+        while names_left:
+            name = names_left.pop()
             paths = sorted({target[0] for target in targets}) if local else self._candidates(name)
             for path in paths:
+                before = len(found)
                 self._collect(targets, name, path, found, possible if member else None)
+                if any(item.role & 7 == Mode.IMPORT for item in found[before:]):
+                    entries = self._entries(path, name)
+                    inside, outside = self._aliases(path, entries, name)
+                    for other in sorted(inside):
+                        self._collect(targets, other, path, found, None)
+                    names_left += sorted(outside - done)
+                    done |= outside
         key = _by_place
         found.sort(key=key)
         mentions = tuple(item for item in found if item.is_mention)
         used = tuple(item for item in found if not item.is_mention) if mentions else tuple(found)
         return References(infos, used, tuple(sorted(possible, key=key)), mentions, len(self._pending))
+
+    def _entries(self, path: str, name: str) -> set[int]:
+        """The import entries that occurrences of a name denote in a file."""
+        view = self._view(path)
+        if view is None:
+            return set()
+        occurrences = view.occurrences
+        return {occurrences.ref[at] for at in view.positions(name) if occurrences.role[at] & 7 == Mode.IMPORT}
 
     def _candidates(self, name: str) -> list[str]:
         """Files in which the name may denote something of another file."""
@@ -517,7 +564,21 @@ class Queries(State):
             infos = (self._info(target) for target in found)
             return tuple(info for info in infos if info is not None)
 
+    _known_subtypes: dict[Target, list[Target]] | None = None
+
+    def _derived_changed(self) -> None:
+        self._known_subtypes = None
+        super()._derived_changed()
+
     def _all_subtypes(self, target: Target) -> list[Target]:
+        if self._known_subtypes is None:
+            self._known_subtypes = {}
+        known = self._known_subtypes.get(target)
+        if known is None:
+            known = self._known_subtypes[target] = self._find_subtypes(target)
+        return known
+
+    def _find_subtypes(self, target: Target) -> list[Target]:
         seen: dict[Target, None] = {}
         stack = [target]
         while stack and len(seen) < 2000:

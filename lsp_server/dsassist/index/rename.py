@@ -90,10 +90,28 @@ class Rename(Rank):
                     refused=f"{first.path}:{first.line + 1}{more} may also mean {name}: the receiver is unknown."
                 )
             places = sorted({item.location for item in (*found.references, *found.mentions)})
+            reason = self._shorthand(name, places)
+            if reason:
+                return RenamePlan(refused=reason)
             reason = self._collision(family, {place.path for place in places}, new_name) or self._in_strings(
                 name, family, found.mentions
             )
             return RenamePlan(refused=reason) if reason else RenamePlan(tuple(places))
+
+    def _shorthand(self, name: str, places: list[Location]) -> str:
+        """A place that is two things at once (``{ name }``) would need more than another name."""
+        for path in sorted({place.path for place in places}):
+            view = self._view(path)
+            if view is None:
+                continue
+            occurrences = view.occurrences
+            seen = [(occurrences.line[at], occurrences.column[at]) for at in view.positions(name)]
+            twice = (
+                next((place for place in seen if seen.count(place) > 1), None) if len(set(seen)) < len(seen) else None
+            )
+            if twice is not None:
+                return f"{path}:{twice[0] + 1} uses {name} as a member and as a variable at once."
+        return ""
 
     def _last_name(self, targets: tuple[Target, ...]) -> str:
         info = self._info(targets[0], texts=False)

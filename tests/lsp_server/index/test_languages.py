@@ -116,11 +116,12 @@ PROJECTS: dict[str, dict[str, str]] = {
 
 QUESTIONS = [
     ("typescript", "src/lib/shape.ts", 2, "Circle", ["src/lib/shape.ts:2", "src/lib/shape.ts:6", "src/lib/shape.ts:6", "src/lib/shape.ts:8", "src/lib/shape.ts:8", "src/main.tsx:1", "src/main.tsx:3", "src/main.tsx:3"]),
-    ("typescript", "src/lib/shape.ts", 5, "area", ["src/lib/shape.ts:5", "src/main.tsx:4", "src/main.tsx:6"]),
+    ("typescript", "src/lib/shape.ts", 5, "area", ["src/lib/shape.ts:1", "src/lib/shape.ts:5", "src/main.tsx:4", "src/main.tsx:6"]),
     ("typescript", "src/lib/shape.ts", 4, "radius", ["src/lib/shape.ts:4", "src/lib/shape.ts:5"]),
-    ("typescript", "src/lib/shape.ts", 3, "name", ["src/lib/shape.ts:3", "src/main.tsx:5"]),
+    ("typescript", "src/lib/shape.ts", 3, "name", ["src/lib/shape.ts:1", "src/lib/shape.ts:3", "src/main.tsx:5"]),
     ("javascript", "util.js", 1, "add", ["main.js:1", "main.js:2", "util.js:1", "util.js:3"]),
     ("javascript", "util.js", 2, "size", ["main.js:4", "util.js:2"]),
+    ("typescript", "src/lib/shape.ts", 6, "unit", ["src/lib/shape.ts:6", "src/main.tsx:3"]),
     ("go", "store/store.go", 5, "Get", ["main.go:5", "store/store.go:5"]),
     ("go", "store/store.go", 2, "Title", ["main.go:6", "store/store.go:2"]),
     ("go", "other.go", 2, "helper", ["main.go:6", "other.go:2"]),

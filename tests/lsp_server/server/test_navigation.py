@@ -12,7 +12,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 FILES = {
-    "a.py": 'class Greeter:\n    """Says hello."""\n\n    def greet(self, name):\n        return name\n\n\nclass Loud(Greeter): ...\n',
+    "a.py": 'class Greeter:\n    """Says hello."""\n\n    def greet(self, name):\n        return name\n\n\n'
+    "class Loud(Greeter): ...\n",
     "b.py": "from a import Greeter\n\ndef main():\n    Greeter().greet(name='x')\n",
 }
 

@@ -80,6 +80,14 @@ class Language(Protocol):
         """Are a class's members seen without a receiver inside it?"""
         ...
 
+    @property
+    def wide_references(self) -> bool:
+        """Do references of a member include what it overrides and what overrides it, and those of a symbol its aliases?
+
+        As the reference tools of each language have it.
+        """
+        ...
+
     def version(self) -> str:
         """Changes with the grammar; a stored index of another version is built anew."""
         ...

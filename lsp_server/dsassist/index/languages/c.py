@@ -439,6 +439,7 @@ class C:
     name = "c"
     extensions: tuple[str, ...] = (".c",)
     class_names_nest = True
+    wide_references = False
     grammar = _C
 
     def version(self) -> str:

@@ -400,6 +400,7 @@ class Go:
     name = "go"
     extensions = (".go",)
     class_names_nest = False
+    wide_references = False
 
     def version(self) -> str:
         """See ``Language``."""

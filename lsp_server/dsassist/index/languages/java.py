@@ -393,6 +393,7 @@ class Java:
     name = "java"
     extensions = (".java",)
     class_names_nest = True
+    wide_references = False
 
     def version(self) -> str:
         """See ``Language``."""

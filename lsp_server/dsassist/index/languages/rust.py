@@ -572,6 +572,7 @@ class Rust:
     name = "rust"
     extensions = (".rs",)
     class_names_nest = False
+    wide_references = False
 
     def version(self) -> str:
         """See ``Language``."""

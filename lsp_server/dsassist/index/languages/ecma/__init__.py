@@ -57,6 +57,7 @@ class Ecma:
     name = "typescript"
     extensions = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
     class_names_nest = False
+    wide_references = True
 
     def version(self) -> str:
         """See ``Language``."""

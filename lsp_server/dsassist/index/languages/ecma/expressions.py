@@ -191,8 +191,8 @@ class Expressions(Types):
             items = [self.t(child) for child in types.named_children]
             base = builder.on(Op.SUBSCRIPT, base, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items)))
         arguments = node.child_by_field_name("arguments")
-        if arguments is not None:
-            self.generic(arguments)
+        for number, child in enumerate(arguments.named_children if arguments is not None else ()):
+            self.given(child, builder.on(Op.ARGUMENT, base, number))
         return builder.on(Op.NEW, base)
 
     def x_subscript_expression(self, node: Node) -> int:
@@ -294,42 +294,59 @@ class Expressions(Types):
         items = [self.x(child) for child in node.named_children]
         return builder.expr(Op.BUILTIN, "Array", (builder.union(items[:8]),))
 
-    def x_object(self, node: Node) -> int:
-        """An object literal: its members are in a scope of their own."""
+    def x_object(self, node: Node, expected: int = -1) -> int:
+        """An object literal: its members are in a scope of their own, and are those of the expected type."""
         builder = self.builder
         outer = builder.scope
         scope = builder.open(ScopeKind.CLASS, node)
         builder.scope = outer
+        made = builder.expr(Op.OBJECT, scope)
+        receiver = builder.expr(Op.MEMO, expected, made) if expected >= 0 else made
         for child in node.named_children:
             kind = child.type
-            if kind == "pair":
-                key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
-                if key is not None and key.type == "property_identifier":
-                    builder.scope = scope
-                    symbol = builder.define(
-                        key, Kind.METHOD if value is not None and value.type in _FUNCTIONS else Kind.FIELD
-                    )
-                    builder.scope = outer
-                    builder.extent(symbol, child)
-                    if value is not None:
-                        if value.type in _FUNCTIONS:
-                            self.function(value, symbol)
-                        else:
-                            builder.value(symbol, self.x(value))
+            key = child.child_by_field_name("key" if kind == "pair" else "name")
+            plain = key is not None and key.type == "property_identifier"
+            if kind in ("pair", "method_definition") and plain and key is not None:
+                value = child.child_by_field_name("value") if kind == "pair" else child
+                function = value is not None and (value.type in _FUNCTIONS or kind == "method_definition")
+                what = Kind.METHOD if function else Kind.FIELD
+                if expected >= 0:
+                    symbol = builder.bind(builder.name(builder.text(key)), what, scope)
+                    builder.attribute(key, receiver, Role.WRITE)
                 else:
-                    self.generic(child)
+                    builder.scope = scope
+                    symbol = builder.define(key, what)
+                    builder.scope = outer
+                builder.extent(symbol, child)
+                if value is not None and function:
+                    self.function(value, symbol)
+                elif value is not None:
+                    inner = builder.on(Op.ATTR, expected, builder.name(builder.text(key)))
+                    builder.value(symbol, self.given(value, inner))
+            elif kind == "shorthand_property_identifier":
+                symbol = builder.bind(builder.name(builder.text(child)), Kind.FIELD, scope)
+                builder.extent(symbol, child)
+                builder.value(symbol, self.x_identifier(child))
+                if expected >= 0:
+                    builder.attribute(child, receiver, Role.WRITE)
             elif kind == "method_definition":
-                name = child.child_by_field_name("name")
-                if name is not None and name.type == "property_identifier":
-                    builder.scope = scope
-                    symbol = builder.define(name, Kind.METHOD)
-                    builder.scope = outer
-                    self.function(child, symbol)
-                else:
-                    self.function(child, -1)
+                self.function(child, -1)
+            elif kind == "pair":
+                self.generic(child)
             else:
                 self.x(child)
-        return builder.expr(Op.OBJECT, scope)
+        return made
+
+    def given(self, node: Node, expected: int) -> int:
+        """Walk an expression where a value of a known type is expected."""
+        if expected >= 0 and node.type == "object":
+            return self.x_object(node, expected)
+        if expected >= 0 and node.type == "parenthesized_expression" and len(node.named_children) == 1:
+            return self.given(node.named_children[0], expected)
+        if expected >= 0 and node.type == "array":
+            items = [self.given(child, self.builder.expr(Op.ITERATE, expected)) for child in node.named_children]
+            return self.builder.expr(Op.BUILTIN, "Array", (self.builder.union(items[:8]),))
+        return self.x(node)
 
     def x_arrow_function(self, node: Node) -> int:
         return self.x_function(node)
@@ -394,7 +411,7 @@ class Expressions(Types):
             if body.type == "statement_block":
                 self.statements(body)
             else:
-                builder.value(holder, self.x(body))
+                builder.value(holder, self.given(body, builder.on(Op.INSTANCE, draft.annotation)))
         value = (
             builder.on(Op.INSTANCE, draft.annotation) if draft.annotation >= 0 else builder.union(list(draft.values))
         )
@@ -523,7 +540,7 @@ class Expressions(Types):
                 if function and annotation < 0:
                     self.function(value, symbol)
                 else:
-                    builder.value(symbol, self.x(value))
+                    builder.value(symbol, self.given(value, builder.on(Op.INSTANCE, annotation)))
         elif kind in ("abstract_method_signature", "method_signature") and plain and name is not None:
             self.bodyless(builder.define(name, Kind.METHOD, flags=SymbolFlag.ABSTRACT), node)
         elif kind == "class_static_block":
@@ -541,6 +558,7 @@ class Expressions(Types):
             symbol = builder.define(node, kind, scope)
             builder.extent(symbol, whole)
             if what != "identifier":
+                builder.attribute(node, value)
                 value = builder.on(Op.ATTR, value, builder.name(builder.text(node)))
             builder.value(symbol, value)
         elif what == "object_pattern":

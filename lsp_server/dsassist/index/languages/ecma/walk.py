@@ -89,7 +89,8 @@ class EcmaWalk(Expressions):
             return self.namespace(node.named_children[0])
         elif kind == "return_statement":
             for child in node.named_children:
-                value = self.x(child)
+                declared = self.builder.drafts[self.function_symbol].annotation if self.function_symbol >= 0 else -1
+                value = self.given(child, self.builder.on(Op.INSTANCE, declared))
                 if self.function_symbol >= 0:
                     self.builder.value(self.function_symbol, value)
         elif kind in _NESTING:
@@ -243,7 +244,7 @@ class EcmaWalk(Expressions):
                     builder.drafts[symbol].head_end = body.start_byte if body is not None else value.end_byte
                     self.function(value, symbol)
                 elif value is not None:
-                    builder.value(symbol, self.x(value))
+                    builder.value(symbol, self.given(value, builder.on(Op.INSTANCE, annotation)))
                 if annotation >= 0 and not function:
                     builder.drafts[symbol].annotation = annotation
             else:

@@ -24,6 +24,7 @@ class Python:
     name = "python"
     extensions = (".py", ".pyi", ".pyw")
     class_names_nest = False
+    wide_references = False
 
     def version(self) -> str:
         """See ``Language``."""
