@@ -165,10 +165,10 @@ class Executor:
             after = self._state(value)
             if after == before[name]:
                 continue
-            changed = [fact for fact in self.observer.facts(value, name) if fact[1] != "isinstance"]
+            changed = [fact for fact in self._all(value, name) if fact[1] != "isinstance"]
             if isinstance(before[name], list) and len(changed) > 1:
-                known = {tuple(fact) for fact in before[name]}
-                changed = [fact for fact in changed if tuple(fact) not in known]
+                known = {(fact[0].removeprefix("x"), *fact[1:]) for fact in before[name]}
+                changed = [item for item in changed if (item[0].removeprefix(name), *item[1:]) not in known]
             facts += changed[:4]
         if printed and self.observer.literals.text_is_stable(printed):
             try:
@@ -182,7 +182,15 @@ class Executor:
             return None
         if hasattr(value, "__next__"):
             return None
-        return self.observer.facts(value, "x")
+        return self._all(value, "x")
+
+    def _all(self, value: Any, name: str) -> list[Fact]:
+        """Facts about every attribute, to see what a call changed."""
+        ordinary, self.observer.most = self.observer.most, 30
+        try:
+            return list(self.observer.facts(value, name))
+        finally:
+            self.observer.most = ordinary
 
     def _mock_facts(self, mock: NonCallableMock, name: str) -> list[Fact]:
         calls = [call for call in mock.mock_calls if "__" not in call[0]]

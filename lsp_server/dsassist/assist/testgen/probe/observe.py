@@ -16,7 +16,6 @@ from _dsassist_probe.literal import Literals, Unwritable, quote
 __all__ = ["Fact", "Observer"]
 
 Fact = list[str]
-_MAX_ATTRIBUTES = 5
 
 
 def _has_float(value: Any) -> bool:
@@ -40,6 +39,8 @@ class Observer:
 
     def __init__(self, literals: Literals) -> None:
         self.literals = literals
+        self.most = 6
+        """Attributes of an object that are asserted."""
 
     def facts(self, value: Any, name: str = "result", depth: int = 0) -> list[Fact]:
         """Facts about ``value``, the strongest first; empty where nothing lasting can be said."""
@@ -128,7 +129,7 @@ class Observer:
         for attribute in self._attribute_names(value):
             (private if attribute.startswith("_") else public).append(attribute)
         for attribute in [*public, *private]:
-            if len(facts) >= _MAX_ATTRIBUTES:
+            if len(facts) >= (self.most if depth == 0 else 4):
                 break
             try:
                 item = getattr(value, attribute)

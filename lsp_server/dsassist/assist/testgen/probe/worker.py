@@ -63,7 +63,7 @@ class Worker:
         """Import ``file`` under the first of ``modules`` that leads to it."""
         self.scratch, self.file = job["scratch"], os.path.realpath(job["file"])
         sys.path[:0] = [root for root in job["roots"] if root not in sys.path]
-        self.guard = Guard(self.scratch, [job["work"]])
+        self.guard = Guard(self.scratch, [job["work"], str(Path(self.scratch).parent)])
         if sys.version_info >= (3, 12):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
         error = "no module name leads to the file"
