@@ -47,7 +47,8 @@ class BackendSettings:
 
     kind: Literal["local", "openai", "llamacpp", "deepseek"] = "local"
     """`local` starts and shares dsassist's own engine. `openai` is any server with `/v1/completions` and `suffix`
-    (vLLM, SGLang, Ollama), `llamacpp` is llama.cpp's `/infill`, `deepseek` is DeepSeek's fill-in-the-middle endpoint."""
+    (vLLM, SGLang, Ollama), `llamacpp` is llama.cpp's `/infill`, `deepseek` is DeepSeek's fill-in-the-middle
+    endpoint."""
 
     url: str = ""
     """Base address of a foreign server, such as `http://127.0.0.1:8080`. Not used by `local`."""
@@ -59,8 +60,8 @@ class BackendSettings:
     """Name of the environment variable that holds the key of a foreign server. The key itself is never stored."""
 
     fim_template: str = ""
-    """For an `openai` server that refuses `suffix` (vLLM does): the model's own template, with `{prefix}` and `{suffix}`.
-    Qwen2.5-Coder's is `<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>`."""
+    """For an `openai` server that refuses `suffix` (vLLM does): the model's own template, with `{prefix}` and
+    `{suffix}`. Qwen2.5-Coder's is `<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>`."""
 
     timeout_seconds: float = 30.0
     """How long to wait for an answer before giving up."""
@@ -125,7 +126,8 @@ class IndexSettings:
     """Index the workspace, for references, renames and cross-file context."""
 
     exclude: tuple[str, ...] = ()
-    """More paths to leave out, as in a `.gitignore`. Ignored files, virtual environments and `node_modules` always are."""
+    """More paths to leave out, as in a `.gitignore`. Ignored files, virtual environments and `node_modules`
+    always are."""
 
     max_files: int = 50_000
     """The most files to index. A notice says when the cap is reached."""
@@ -225,7 +227,8 @@ def read_file(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}.", remedy="Correct the line or move the file away.") from error
+        remedy = "Correct the line or move the file away."
+        raise SettingsError(f"{path} is not valid TOML: {error}.", remedy=remedy) from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -125,7 +125,7 @@ async def _scene(
             head += key
             client.text_document_did_change(
                 types.DidChangeTextDocumentParams(
-                    types.VersionedTextDocumentIdentifier(count, uri),
+                    types.VersionedTextDocumentIdentifier(version=count, uri=uri),
                     [types.TextDocumentContentChangePartial(types.Range(place, place), key)],
                 )
             )
