@@ -214,6 +214,8 @@ class _Reader(ast.NodeVisitor):
                                 function.attr, f"ab{text}cd{text}ef"
                             )
                             self.hints[name]["literals"].append(repr(shaped))
+                            if function.attr == "startswith":
+                                self.hints[name]["literals"].append(repr(f"{text}12"))
             if function.attr == "get" and node.args and isinstance(node.args[0], ast.Constant):
                 self.hints[name]["literals"].append(repr({node.args[0].value: "x"}))
         if function.attr in ("match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"):
