@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import warnings
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from torch import Tensor
 __all__ = ["in_huge_pages"]
 
 _ALIGNMENT = 64
+_MADV_PAGEOUT = 21
+"""Linux 5.4; Python 3.11's mmap has no name for it."""
 
 
 def in_huge_pages(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -25,7 +28,7 @@ def in_huge_pages(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return tensors
     total = sum(_room(t) for t in tensors.values())
-    arena = mmap.mmap(-1, max(total, 1))
+    arena = mmap.mmap(-1, max(total, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         arena.madvise(mmap.MADV_HUGEPAGE)
     except OSError:  # a kernel without them
@@ -39,8 +42,21 @@ def in_huge_pages(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         size = t.numel() * t.element_size()
         target = memory[at : at + size].view(t.dtype).view(t.shape)
         placed[name] = target.copy_(t)
+        _give_back(t)
         at += _room(t)
     return placed
+
+
+def _give_back(tensor: Tensor) -> None:
+    """Let the system drop the pages of a mapped file behind ``tensor``: both copies need not be in memory at once.
+
+    The contents stay what they are, whatever kind of memory it is, so this is advice that may be ignored.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    first = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = tensor.data_ptr() + tensor.numel() * tensor.element_size() - first
+    if size >= mmap.PAGESIZE:
+        libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
 
 def _room(tensor: Tensor) -> int:

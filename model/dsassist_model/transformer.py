@@ -58,9 +58,9 @@ class KVPool:
 
     def __init__(self, config: ModelConfig, pages: int, device: torch.device, dtype: torch.dtype) -> None:
         heads, d = config.num_kv_heads, config.head_dim
-        # zeros are mapped on first touch, so an unused budget costs no memory
-        self.keys = torch.zeros(config.num_layers, pages, heads, d, PAGE, device=device, dtype=dtype)
-        self.values = torch.zeros(config.num_layers, pages, heads, PAGE, d, device=device, dtype=dtype)
+        # not zeroed: a page is mapped when it is first written, so an unused budget costs no memory
+        self.keys = torch.empty(config.num_layers, pages, heads, d, PAGE, device=device, dtype=dtype)
+        self.values = torch.empty(config.num_layers, pages, heads, PAGE, d, device=device, dtype=dtype)
         self.pages = pages
 
     @staticmethod

@@ -89,7 +89,9 @@ void int8_linear_few(const float *x, const int8_t *w, const float *sw, const flo
       for (int64_t j = 0; j < k; j++) scratch[i * k + j] ^= (int8_t)0x80; /* adds 128 */
   }
   const activation *q = (const activation *)scratch;
-#pragma omp parallel for schedule(static)
+  /* pieces of about 64 KB, taken as threads come free: a core that is held up by something else does not hold up the others */
+  int64_t piece = k < 65536 ? 65536 / k : 1;
+#pragma omp parallel for schedule(dynamic, piece)
   for (int64_t r = 0; r < n; r++) {
     const int8_t *row = w + r * k;
     int32_t acc[32];
