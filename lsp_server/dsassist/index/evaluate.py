@@ -139,7 +139,7 @@ class Evaluator:
             if listed is not None and not module.facts.extra.get("all_open"):
                 if name in listed:
                     return True
-            elif not name.startswith("_") and name != "default":
+            elif name != "default" and not (name.startswith("_") and module.language.name == "python"):
                 return True
         return False
 
@@ -193,7 +193,7 @@ class Evaluator:
             owner = module.facts.scopes[sym.scope].owner
             return (("i", path, owner, ()),) if owner >= 0 else ()
         if sym.kind == Kind.TYPE_PARAMETER:
-            return (("v", module.name(symbol)),)
+            return (("v", module.name(symbol), path, symbol) if sym.annotation >= 0 else ("v", module.name(symbol)),)
         if sym.kind == Kind.TYPE and sym.annotation >= 0:
             return self.evaluate(module, sym.annotation)
         if sym.annotation >= 0:
@@ -204,7 +204,8 @@ class Evaluator:
                 return ()
         types = join(self.evaluate(module, value) for value in sym.values)
         if any(item[0] == "b" and item[1].rpartition(".")[2] in _TYPE_VARIABLES for item in types):
-            return (("v", module.name(symbol)),)
+            limited = any(item[0] == "b" and item[2] for item in types)
+            return (("v", module.name(symbol), path, symbol) if limited else ("v", module.name(symbol)),)
         return types
 
     def declared(self, module: Module, expr: int) -> Types:
@@ -460,11 +461,25 @@ class Evaluator:
             return self.class_member(item[1], item[2], name)
         if tag == "U":
             return self.class_member(item[1], item[2], name, True)
+        if tag == "v":
+            held = self.bounds(item)
+            return tuple(dict.fromkeys(member for kind in held for member in self.lookup(kind, name, seen_from)))
         if tag == "o":
             module = self.module(item[1])
             found = module.members(item[2]).get(name) if module is not None else None
             return ((item[1], found),) if found is not None else ()
         return ()
+
+    def bounds(self, item: Type) -> Types:
+        """What a type variable is at least, empty where it has no bound."""
+        module = self.module(item[2]) if len(item) > 2 else None
+        if module is None:
+            return ()
+        sym = module.symbols[item[3]]
+        if sym.annotation >= 0:
+            return tuple(kind for kind in self.declared(module, sym.annotation) if kind[0] != "v")
+        values = join(self.evaluate(module, value) for value in sym.values)
+        return join(kind[2][0] for kind in values if kind[0] == "b" and kind[2])
 
     def module_member(self, item: Type, name: str, seen_from: str) -> tuple[Entity, ...]:
         """What a module has under a name: a symbol, or a submodule."""
@@ -567,7 +582,7 @@ class Evaluator:
         replaced = self.substituted(raw, receiver, path)
         if first >= 0 and any(item[0] == "v" for item in replaced):
             replaced = self.solved(path, symbol, replaced, receiver, first, caller)
-        return tuple(item for item in replaced if item[0] != "v")
+        return tuple(item for item in replaced if item[0] != "v" or len(item) > 2)
 
     def _result(self, path: str, symbol: int) -> Types:
         module = self.module(path)

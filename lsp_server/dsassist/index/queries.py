@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -231,7 +232,38 @@ class Queries(State):
         """
         with self._reading():
             targets, _, name = self._targets_at(path, line, column)
-            return self._references(self._widened(targets), {name} if name else set(), include_possible)
+            found = self._references(self._widened(targets), {name} if name else set(), include_possible)
+            return self._of_one_meaning(found, targets, path, line, column)
+
+    def _of_one_meaning(
+        self, found: References, targets: tuple[Target, ...], path: str, line: int, column: int
+    ) -> References:
+        """Where one name is a type and also, apart from it, a value: those of the one that was asked for."""
+        if len(targets) != 1 or not targets[0][0]:
+            return found
+        module, view = self._module(targets[0][0]), self._view(targets[0][0])
+        symbol = module.by_qualified(targets[0][1]) if module is not None and targets[0][1] else -1
+        if module is None or view is None or symbol < 0 or not module.language.wide_references:
+            return found
+        if module.symbols[symbol].kind not in (Kind.INTERFACE, Kind.TYPE, Kind.CONSTANT, Kind.VARIABLE, Kind.FUNCTION):
+            return found
+        occurrences = module.facts.occurrences
+        meanings = {
+            bool(occurrences.role[at] & Role.TYPE)
+            for at in view.positions(module.name(symbol))
+            if occurrences.role[at] & 15 == Role.DEFINITION and occurrences.ref[at] == symbol
+        }
+        asked_view, index = self._at(path, line, column)
+        role = asked_view.occurrences.role[index]
+        if len(meanings) < 2 or _is_neutral(role, path, targets[0]):
+            return found
+        wanted = role & Role.TYPE
+        kept = tuple(
+            item
+            for item in found.references
+            if item.role & Role.TYPE == wanted or _is_neutral(item.role, item.location.path, targets[0])
+        )
+        return dataclasses.replace(found, references=kept)
 
     def references_to(self, targets: Sequence[Target], *, include_possible: bool = True) -> References:
         """As ``references``, for known targets."""
@@ -657,6 +689,11 @@ class Queries(State):
             raise PositionError(f"{path} has {starts[-1]} bytes; {offset} is outside.")
         line = min(bisect_right(starts, offset) - 1, len(facts.line_lengths) - 1)
         return line, facts.occurrences.units(line, offset - starts[line], self.encoding)
+
+
+def _is_neutral(role: int, path: str, target: Target) -> bool:
+    """Is it an import, which takes a name with all its meanings?"""
+    return role & 7 == Mode.IMPORT or bool(role & Role.DEFINITION and path != target[0])
 
 
 def _may_be(role: int) -> bool:

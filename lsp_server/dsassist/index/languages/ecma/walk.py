@@ -7,7 +7,7 @@ from tree_sitter import Node
 from dsassist.index.builder import Builder
 from dsassist.index.languages.ecma.expressions import Expressions
 from dsassist.index.languages.ecma.types import documentation
-from dsassist.index.model import Kind, Op, ScopeKind, SymbolFlag
+from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 
 __all__ = ["EcmaWalk"]
 
@@ -142,7 +142,7 @@ class EcmaWalk(Expressions):
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is None or body is None:
             return -1
-        symbol = builder.define(name, Kind.INTERFACE)
+        symbol = builder.define(name, Kind.INTERFACE, role=Role.TYPE)
         draft = builder.extent(symbol, node, body.start_byte, documentation(node))
         if draft.kind != Kind.CLASS:
             draft.kind = Kind.INTERFACE
@@ -164,7 +164,7 @@ class EcmaWalk(Expressions):
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         if name is None or value is None:
             return -1
-        symbol = builder.define(name, Kind.TYPE)
+        symbol = builder.define(name, Kind.TYPE, role=Role.TYPE)
         builder.extent(symbol, node, doc=documentation(node))
         builder.open(ScopeKind.BLOCK, node)
         self.type_parameters(node.child_by_field_name("type_parameters"))

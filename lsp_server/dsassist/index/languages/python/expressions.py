@@ -218,14 +218,15 @@ class Expressions:
                 builder.occurrences[-1] = (start, name, role | Role.CALL, ref, scope)
         text = builder.text(function) if function.kind_id == self.k_identifier else b""
         values: list[int] = []
-        first = -1
+        bound = -1
         for child in arguments.named_children if arguments.type == "argument_list" else [arguments]:
             if child.kind_id == self.k_keyword:
                 name_node, value = child.child_by_field_name("name"), child.child_by_field_name("value")
                 if name_node is not None:
                     builder.keyword(name_node, callee)
                 if value is not None and text == b"TypeVar":
-                    self.type_x(value)
+                    limit = self.type_x(value)
+                    bound = limit if name_node is not None and builder.text(name_node) == b"bound" else bound
                 elif value is not None:
                     self.x(value)
             elif text == b"cast" and not values:
@@ -233,6 +234,8 @@ class Expressions:
             else:
                 values.append(self.x(child))
         first = values[0] if values else -1
+        if text == b"TypeVar" and bound >= 0:
+            return builder.expr(Op.BUILTIN, "TypeVar", (builder.expr(Op.INSTANCE, bound),))
         if text:
             special = self.special(text, values, arguments)
             if special is not None:
