@@ -5,7 +5,7 @@ The workspace is several PyPI packages side by side (or ``--source DIR``). Every
 client as
 an editor would. Restart: time from starting the process to the first answer that has as many references as the server's
 answer once it is warm; ours restarts on the index that an earlier run left, as it does for a user; the others keep
-what they keep. Warm: each definition is asked about once to warm up (files opened), then once for the measurement.
+what they keep. Warm: other definitions are asked about first, then each of the measured ones once.
 Edit: a line is put into an open file and references are asked at once. All peers' figures are printed, better or worse.
 """
 
@@ -76,21 +76,22 @@ def restart(start: Callable[[Path], Client], root: Path, place: Place) -> float:
     return next(seconds for seconds, count in answers if count == most)
 
 
-def warm(client: Client, places: Sequence[Place]) -> tuple[list[float], int]:
-    """Milliseconds of each question, and how many locations were found."""
-    for path in {place[0] for place in places}:
+def warm(client: Client, others: Sequence[Place], places: Sequence[Place]) -> tuple[list[float], int]:
+    """Milliseconds of each question, and how many locations were found. ``others`` are asked before, to warm up."""
+    for path in {place[0] for place in (*others, *places)}:
         client.open(path)
     client.wait_idle(60, 0.3)
     times, found = [], 0
-    for measured in (False, True):
-        for place in places:
+    for measured, asked in ((False, others), (True, places)):
+        for place in asked:
             begun = time.perf_counter()
             try:
-                found += len(client.references(place)) if measured else 0 * len(client.references(place))
+                count = len(client.references(place))
             except (RuntimeError, queue.Empty):
                 continue
             if measured:
                 times.append((time.perf_counter() - begun) * 1000)
+                found += count
     return times, found
 
 
@@ -203,6 +204,8 @@ def main() -> None:
     counts = {kind: max(1, count // 4) for kind, count in KINDS.items()} if options.quick else KINDS
     questions = sample(root, python_files(root), counts, options.seed)
     places = [place for _, _, place in questions]
+    others = [place for _, _, place in sample(root, python_files(root), counts, options.seed + 1000)]
+    others = [place for place in others if place not in places]
     chooser = random.Random(options.seed)
     names = sorted({name for _, name, _ in questions})
     queries = [name[: chooser.randint(3, 7)] for name in names][: 8 if options.quick else 24]
@@ -237,12 +240,13 @@ def main() -> None:
         for name, start in started.items():
             client = start(root)
             asked = places[: len(places) // 4] if name == "jedi" and options.quick else places
-            times, found = warm(client, asked)
+            times, found = warm(client, others, asked)
             medians[name] = (statistics.median(times), percentile(times, 0.95))
             figures[f"{name}_warm_ms"], figures[f"{name}_warm_p95_ms"] = medians[name]
             figures[f"{name}_locations"] = found
             if name == "ours":
-                changed = edits(client, root, places)
+                top = [place for kind, _, place in questions if kind in ("function", "class", "variable")]
+                changed = edits(client, root, top)
                 figures["edit_ms"], figures["edit_p95_ms"] = statistics.median(changed), percentile(changed, 0.95)
                 searched = symbols(client, queries)
                 figures["symbols_ms"], figures["symbols_p95_ms"] = (
