@@ -1,4 +1,7 @@
-"""From expressions to types, across files: imports, members, method resolution order, results of calls."""
+"""From expressions to types, across files: imports, members, method resolution order, results of calls.
+
+One long file, because each of these asks all the others: cut apart, every part would import every other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Answers: definitions, references, symbols, callers."""
+"""Answers: definitions, references, symbols, callers.
+
+Long, because every question shares the same few look-ups; ``rank``, ``rename``, ``syntax`` and ``graph`` build on it.
+"""
 
 from __future__ import annotations
 

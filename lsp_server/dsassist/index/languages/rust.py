@@ -1,4 +1,7 @@
-"""Rust. A file is a module; ``impl`` blocks give methods to types written elsewhere."""
+"""Rust. A file is a module; ``impl`` blocks give methods to types written elsewhere.
+
+Long, because it is one method a kind of node; read it as a table.
+"""
 
 from __future__ import annotations
 

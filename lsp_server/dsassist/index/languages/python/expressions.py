@@ -1,6 +1,7 @@
 """Python: expressions, targets and annotations.
 
 ``x`` walks an expression, reports every name in it, and returns what is known about its value (-1: nothing).
+Long, because it is one method a kind of node; read it as a table.
 """
 
 from __future__ import annotations
