@@ -28,7 +28,24 @@ async def project(tmp_path: Path, editor: Any) -> AsyncIterator[Any]:
         editor.client.text_document_did_open(
             types.DidOpenTextDocumentParams(types.TextDocumentItem((tmp_path / name).as_uri(), "python", 1, text))
         )
+    await built(editor)
     yield editor
+
+
+async def built(project: Any) -> None:
+    """Return once the whole workspace is indexed: until then a rename is refused."""
+    for _ in range(400):
+        try:
+            await project.client.text_document_rename_async(
+                types.RenameParams(new_name="Host", **at(project, "a.py", 0, 6))
+            )
+        except JsonRpcException as error:
+            if "still being built" not in str(error):
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
+    pytest.fail("the index was never built")
 
 
 def at(project: Any, name: str, line: int, character: int) -> dict[str, Any]:
