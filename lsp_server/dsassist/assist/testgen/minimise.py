@@ -26,7 +26,7 @@ def shortlist(cases: list[Case], size: int) -> list[Case]:
 def smallest(
     cases: list[Case], covered: frozenset[tuple[int, int]] = frozenset(), *, most: int = 14
 ) -> tuple[list[Case], int, int]:
-    """Greedy choice: each kept case raises coverage over ``covered`` (the project's own tests) and kills a mutant
+    """Greedy choice: each kept case raises coverage over ``covered`` and kills a mutant
     that those kept before it left alive.
 
     Returns:

@@ -30,7 +30,7 @@ class Kept:
 
 @dataclass(slots=True)
 class TargetReport:
-    """One function. Lines and mutants are counts; ``covered_after`` includes the project's own tests."""
+    """One function. Lines and mutants are counts; ``covered_after`` is what the kept tests execute."""
 
     target: str
     line: int
@@ -38,7 +38,6 @@ class TargetReport:
     funnel: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     dropped: dict[str, int] = field(default_factory=dict)
     lines: int = 0
-    covered_before: int = 0
     covered_after: int = 0
     mutants: int = 0
     killed: int = 0
