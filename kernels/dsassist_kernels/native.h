@@ -55,4 +55,13 @@ static inline float quantize_row(const float *x, int8_t *q, int64_t k) {
   return s;
 }
 
+/* What quantize_row left over, as a second digit: low = round((x / s - q) * 254). Its step is s / 254, since |x / s - q| <= 1/2. */
+static inline void second_digit(const float *x, const int8_t *q, float s, int8_t *low, int64_t k) {
+#pragma omp simd
+  for (int64_t i = 0; i < k; i++) {
+    float v = (x[i] / s - (float)q[i]) * 254.0f + 12582912.0f;
+    low[i] = (int8_t)(int32_t)(v - 12582912.0f);
+  }
+}
+
 #endif

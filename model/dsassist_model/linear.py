@@ -37,12 +37,12 @@ class Embedding(Protocol):
 class Int8Linear:
     """Weight [out, in] int8, scale [out], bias [out] or None."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        self.weight, self.scale = tensors[f"{name}.weight"], tensors[f"{name}.scale"]
+    def __init__(self, tensors: Mapping[str, Tensor], name: str, digits: int = 1) -> None:
+        self.weight, self.scale, self.digits = tensors[f"{name}.weight"], tensors[f"{name}.scale"], digits
         self.bias = tensors.get(f"{name}.bias")
 
     def __call__(self, x: Tensor) -> Tensor:
-        return int8_linear(x, self.weight, self.scale, self.bias)
+        return int8_linear(x, self.weight, self.scale, self.bias, digits=self.digits)
 
 
 class FloatLinear:

@@ -1,10 +1,9 @@
 """The decoder: embedding, layers of grouped-query attention and gated feed-forward, norm, head. Reads top to bottom.
 
-A forward pass takes pieces of several sequences at once (``Segment``): their tokens are laid end to end in ``[T,
-hidden]``, everything
-but attention works on rows, and attention goes segment by segment over the paged cache. A row's result does not
-depend on which
-other rows share the pass, so batching, chunked prefill and drafts do not change what is generated.
+A forward pass takes pieces of several sequences at once (``Segment``): their tokens are laid end to end in
+``[T, hidden]``, everything but attention works on rows, and attention goes segment by segment over the paged cache.
+A decoded row's result does not depend on which other rows share the pass, so batching and drafts do not change what is
+generated. How a prompt is cut into chunks can change its last bits (``long_context`` chooses attention by length).
 
 Covers the qwen2 and llama architectures: they differ in ``qkv_bias`` and ``tie_embeddings``, which the configuration
 tells.
@@ -163,7 +162,8 @@ class Transformer:
 
     def _linear(self, name: str) -> Linear:
         if self._quantized:
-            return Int8Linear(self._tensors, name)
+            # rounding the input of attention to one digit costs as much agreement with float32 as all weights together
+            return Int8Linear(self._tensors, name, digits=2 if name.endswith(".qkv") else 1)
         bias = self._tensors.get(f"{name}.bias")
         weight = dequantize(self._tensors, name, self.device, self.dtype)
         return FloatLinear(weight, None if bias is None else bias.to(self.device, self.dtype))

@@ -35,6 +35,12 @@ def test_linear_is_the_exact_integer_product(way: str, rows: int, n: int, k: int
     x, bias = torch.randn(rows, k) * 3, torch.randn(n)
     expected = int8_linear(x, weight, scale, bias, backend="reference")
     assert torch.equal(int8_linear(x, weight, scale, bias), expected)
+    two = int8_linear(x, weight, scale, bias, digits=2, backend="reference")
+    torch.testing.assert_close(
+        int8_linear(x, weight, scale, bias, digits=2), two, rtol=1e-6, atol=1e-6 * float(two.abs().max())
+    )
+    exact = x.double() @ (weight.double() * scale.double()[:, None]).T + bias
+    assert (two - exact).abs().max() <= 0.02 * (expected - exact).abs().max() + 1e-5 * exact.abs().max()
     assert torch.equal(
         int8_linear(x, weight, scale), int8_linear(x, weight, scale, torch.zeros(n), backend="reference")
     )
@@ -43,8 +49,10 @@ def test_linear_is_the_exact_integer_product(way: str, rows: int, n: int, k: int
 def test_a_row_does_not_depend_on_the_others(way: str) -> None:
     weight, scale = layer(200, 320)
     x = torch.randn(100, 320)
-    together = int8_linear(x, weight, scale)
-    assert torch.equal(torch.cat([int8_linear(x[i : i + 1], weight, scale) for i in range(100)]), together)
+    for digits in (1, 2):
+        together = int8_linear(x, weight, scale, digits=digits)
+        alone = [int8_linear(x[i : i + 1], weight, scale, digits=digits) for i in range(100)]
+        assert torch.equal(torch.cat(alone), together)
     gate_up, gate_up_scale = layer(2 * 72, 64)
     down, down_scale = layer(64, 72)
     y = torch.randn(50, 64)

@@ -3,25 +3,34 @@
    the same bits in a batch of one, in a verified draft and in a prefill. */
 #include "native.h"
 
-/* q [m, k] int8, s [m] from x [m, k] */
-void quantize_rows(const float *x, int8_t *q, float *s, int64_t m, int64_t k) {
+/* q [digits m, k] int8, s [m] from x [m, k]: the first digits of all rows, then their second ones */
+void quantize_rows(const float *x, int8_t *q, float *s, int64_t m, int64_t k, int64_t digits) {
 #pragma omp parallel for schedule(static) if (m > 4)
-  for (int64_t i = 0; i < m; i++) s[i] = quantize_row(x + i * k, q + i * k, k);
+  for (int64_t i = 0; i < m; i++) {
+    s[i] = quantize_row(x + i * k, q + i * k, k);
+    if (digits == 2) second_digit(x + i * k, q + i * k, s[i], q + (m + i) * k, k);
+  }
 }
 
-/* y [m, n] from the integer product acc [m, n] */
-void dequantize(const int32_t *acc, const float *sx, const float *sw, const float *bias, float *y, int64_t m, int64_t n) {
+/* One output: the product of the first digits, and of the second ones where there are two */
+static inline float scaled(int32_t high, int32_t low, float s, int64_t digits) {
+  return digits == 2 ? (float)high * s + (float)low * (s / 254.0f) : (float)high * s;
+}
+
+/* y [m, n] from the integer product acc [digits m, n] */
+void dequantize(const int32_t *acc, const float *sx, const float *sw, const float *bias, float *y, int64_t m, int64_t n,
+                int64_t digits) {
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < m; i++) {
-    const int32_t *a = acc + i * n;
+    const int32_t *a = acc + i * n, *b = digits == 2 ? acc + (m + i) * n : a;
     float *o = y + i * n;
     float s = sx[i];
     if (bias) {
 #pragma omp simd
-      for (int64_t j = 0; j < n; j++) o[j] = (float)a[j] * (s * sw[j]) + bias[j];
+      for (int64_t j = 0; j < n; j++) o[j] = scaled(a[j], b[j], s * sw[j], digits) + bias[j];
     } else {
 #pragma omp simd
-      for (int64_t j = 0; j < n; j++) o[j] = (float)a[j] * (s * sw[j]);
+      for (int64_t j = 0; j < n; j++) o[j] = scaled(a[j], b[j], s * sw[j], digits);
     }
   }
 }
@@ -79,30 +88,37 @@ DOT_ROWS(4)
 DOT_ROWS(8)
 DOT_ROWS(16)
 
-/* For few rows (m <= 32): every weight is read once. x [m, k] fp32, w [n, k] int8, y [m, n] fp32; q and sx are scratch. */
+/* For few rows (m <= 32): every weight is read once. x [m, k] fp32, w [n, k] int8, y [m, n] fp32; q [digits m, k] and sx [m] are
+   scratch. */
 void int8_linear_few(const float *x, const int8_t *w, const float *sw, const float *bias, float *y, int8_t *scratch,
-                     float *sx, int64_t m, int64_t n, int64_t k) {
+                     float *sx, int64_t m, int64_t n, int64_t k, int64_t digits) {
 #pragma omp parallel for schedule(static) if (m > 1)
   for (int64_t i = 0; i < m; i++) {
-    sx[i] = quantize_row(x + i * k, scratch + i * k, k);
-    if (UNSIGNED_ACTIVATIONS)
-      for (int64_t j = 0; j < k; j++) scratch[i * k + j] ^= (int8_t)0x80; /* adds 128 */
+    int8_t *high = scratch + i * k, *low = scratch + (m + i) * k;
+    sx[i] = quantize_row(x + i * k, high, k);
+    if (digits == 2) second_digit(x + i * k, high, sx[i], low, k);
+    if (UNSIGNED_ACTIVATIONS) { /* add 128 */
+      for (int64_t j = 0; j < k; j++) high[j] ^= (int8_t)0x80;
+      if (digits == 2)
+        for (int64_t j = 0; j < k; j++) low[j] ^= (int8_t)0x80;
+    }
   }
   const activation *q = (const activation *)scratch;
+  int64_t rows = digits * m;
   /* pieces of about 64 KB, taken as threads come free: a core that is held up by something else does not hold up the others */
   int64_t piece = k < 65536 ? 65536 / k : 1;
 #pragma omp parallel for schedule(dynamic, piece)
   for (int64_t r = 0; r < n; r++) {
     const int8_t *row = w + r * k;
-    int32_t acc[32];
+    int32_t acc[64];
     int64_t i = 0;
-    for (; i + 16 <= m; i += 16) dot_rows_16(q + i * k, row, k, acc + i);
-    if (i + 8 <= m) { dot_rows_8(q + i * k, row, k, acc + i); i += 8; }
-    if (i + 4 <= m) { dot_rows_4(q + i * k, row, k, acc + i); i += 4; }
-    if (i + 2 <= m) { dot_rows_2(q + i * k, row, k, acc + i); i += 2; }
-    if (i < m) dot_rows_1(q + i * k, row, k, acc + i);
+    for (; i + 16 <= rows; i += 16) dot_rows_16(q + i * k, row, k, acc + i);
+    if (i + 8 <= rows) { dot_rows_8(q + i * k, row, k, acc + i); i += 8; }
+    if (i + 4 <= rows) { dot_rows_4(q + i * k, row, k, acc + i); i += 4; }
+    if (i + 2 <= rows) { dot_rows_2(q + i * k, row, k, acc + i); i += 2; }
+    if (i < rows) dot_rows_1(q + i * k, row, k, acc + i);
     for (i = 0; i < m; i++) {
-      float v = (float)acc[i] * (sx[i] * sw[r]);
+      float v = scaled(acc[i], acc[rows - m + i], sx[i] * sw[r], digits);
       y[i * n + r] = bias ? v + bias[r] : v;
     }
   }

@@ -31,14 +31,17 @@ def compiled() -> ctypes.CDLL | None:
     return native.library(_SOURCE) if native.enabled() else None
 
 
-def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """As the reference's, for float32 rows."""
+def quantize_rows(x: Tensor, digits: int = 1) -> tuple[Tensor, Tensor]:
+    """``x`` [M, K] float32 → int8 [digits × M, K], the first digits of all rows before the second ones, and scales
+    [M]."""
     lib = compiled()
     if lib is None:
-        return reference.quantize_rows(x)
+        q, s = reference.quantize_rows(x)
+        return (torch.cat((q, reference.second_digit(x, q, s))) if digits == 2 else q), s
     m, k = x.shape
-    q, s = torch.empty(m, k, dtype=torch.int8), torch.empty(m)
-    lib.quantize_rows(native.pointer(x), native.pointer(q), native.pointer(s), ctypes.c_int64(m), ctypes.c_int64(k))
+    q, s = torch.empty(digits * m, k, dtype=torch.int8), torch.empty(m)
+    sizes = (ctypes.c_int64(value) for value in (m, k, digits))
+    lib.quantize_rows(native.pointer(x), native.pointer(q), native.pointer(s), *sizes)
     return q, s
 
 
@@ -48,7 +51,7 @@ def product(q: Tensor, weight: Tensor) -> Tensor:
     return torch._int_mm(q, weight.t())
 
 
-def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, digits: int) -> Tensor:
     """See ``dsassist_kernels.int8_linear``; float32 in and out."""
     x = x.contiguous()
     m, k = x.shape
@@ -56,15 +59,18 @@ def int8_linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -
     lib = compiled()
     y = torch.empty(m, n)
     if lib is not None and m <= FEW_ROWS:
-        q, s = torch.empty(m, k, dtype=torch.int8), torch.empty(m)
+        q, s = torch.empty(digits * m, k, dtype=torch.int8), torch.empty(m)
         tensors = map(native.pointer, (x, weight, scale, bias, y, q, s))
-        lib.int8_linear_few(*tensors, ctypes.c_int64(m), ctypes.c_int64(n), ctypes.c_int64(k))
+        lib.int8_linear_few(*tensors, *(ctypes.c_int64(value) for value in (m, n, k, digits)))
         return y
-    q, s = quantize_rows(x)
+    q, s = quantize_rows(x, digits)
     acc = product(q, weight)
     if lib is not None:
         tensors = map(native.pointer, (acc, s, scale, bias, y))
-        lib.dequantize(*tensors, ctypes.c_int64(m), ctypes.c_int64(n))
+        lib.dequantize(*tensors, *(ctypes.c_int64(value) for value in (m, n, digits)))
         return y
-    torch.mul(acc, s[:, None] * scale[None, :], out=y)
+    step = s[:, None] * scale[None, :]
+    torch.mul(acc[:m], step, out=y)
+    if digits == 2:
+        y += acc[m:] * (step / 254)
     return y if bias is None else y.add_(bias)

@@ -1,4 +1,7 @@
-"""Gated feed-forward layer in INT8: ``down(silu(gate(x)) * up(x))``, W8A8 in both products."""
+"""Gated feed-forward layer in INT8: ``down(silu(gate(x)) * up(x))``, W8A8 in both products.
+
+The input of ``down`` has outliers that one int8 digit a row does not hold beside the rest: it is taken in two.
+"""
 
 from __future__ import annotations
 

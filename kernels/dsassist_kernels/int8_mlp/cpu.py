@@ -26,23 +26,23 @@ def int8_mlp(x: Tensor, gate_up: Tensor, gate_up_scale: Tensor, down: Tensor, do
     """See ``dsassist_kernels.int8_mlp``; float32 in and out."""
     lib = native.library(_SOURCE) if native.enabled() else None
     if lib is None:
-        gate, up = linear.int8_linear(x, gate_up, gate_up_scale, None).chunk(2, dim=-1)
-        return linear.int8_linear(F.silu(gate).mul_(up), down, down_scale, None)
+        gate, up = linear.int8_linear(x, gate_up, gate_up_scale, None, 1).chunk(2, dim=-1)
+        return linear.int8_linear(F.silu(gate).mul_(up), down, down_scale, None, 2)
     x = x.contiguous()
     m, k = x.shape
     i = down.shape[1]
     if m <= linear.FEW_ROWS:
         y, middle, h = torch.empty(m, k), torch.empty(m, 2 * i), torch.empty(m, i)
-        q, s = torch.empty(m, max(k, i), dtype=torch.int8), torch.empty(m)
+        q, s = torch.empty(2 * m, max(k, i), dtype=torch.int8), torch.empty(m)
         tensors = (x, gate_up, gate_up_scale, down, down_scale, y, middle, h, q, s)
         lib.int8_mlp_few(*map(native.pointer, tensors), ctypes.c_int64(m), ctypes.c_int64(k), ctypes.c_int64(i))
         return y
     q, s = linear.quantize_rows(x)
     acc = linear.product(q, gate_up)
-    h8, hs = torch.empty(m, i, dtype=torch.int8), torch.empty(m)
+    h8, hs = torch.empty(2 * m, i, dtype=torch.int8), torch.empty(m)
     if lib.swiglu_quantize(*map(native.pointer, (acc, s, gate_up_scale, h8, hs)), ctypes.c_int64(m), ctypes.c_int64(i)):
         raise MemoryError("no memory for one row of a feed-forward layer")
     y = torch.empty(m, k)
     acc = linear.product(h8, down)
-    lib.dequantize(*map(native.pointer, (acc, hs, down_scale, None, y)), ctypes.c_int64(m), ctypes.c_int64(k))
+    lib.dequantize(*map(native.pointer, (acc, hs, down_scale, None, y)), *(ctypes.c_int64(v) for v in (m, k, 2)))
     return y

@@ -13,4 +13,4 @@ __all__ = ["int8_mlp"]
 def int8_mlp(x: Tensor, gate_up: Tensor, gate_up_scale: Tensor, down: Tensor, down_scale: Tensor) -> Tensor:
     """See ``dsassist_kernels.int8_mlp``."""
     gate, up = int8_linear(x, gate_up, gate_up_scale).chunk(2, dim=-1)
-    return int8_linear(F.silu(gate) * up, down, down_scale)
+    return int8_linear(F.silu(gate) * up, down, down_scale, digits=2)
