@@ -162,8 +162,9 @@ class Transformer:
 
     def _linear(self, name: str) -> Linear:
         if self._quantized:
-            # rounding the input of attention to one digit costs as much agreement with float32 as all weights together
-            return Int8Linear(self._tensors, name, digits=2 if name.endswith(".qkv") else 1)
+            # rounding the input of attention to one digit costs as much agreement with float32 as all weights together;
+            # the output projection and the head are small or read for few rows, where the second digit is nearly free
+            return Int8Linear(self._tensors, name, digits=2)
         bias = self._tensors.get(f"{name}.bias")
         weight = dequantize(self._tensors, name, self.device, self.dtype)
         return FloatLinear(weight, None if bias is None else bias.to(self.device, self.dtype))
