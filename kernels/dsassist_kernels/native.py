@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Status", "disable", "enabled", "library", "pointer", "set_folder", "status"]
+__all__ = ["Status", "compiled", "disable", "enabled", "library", "pointer", "set_folder", "status"]
 
 _FLAGS = (
     "-O3",
@@ -81,6 +81,11 @@ def library(source: Path) -> ctypes.CDLL | None:
         return None
     status.sources[source.parent.name] = "compiled"
     return loaded
+
+
+def compiled(source: Path) -> ctypes.CDLL | None:
+    """``library``, while compiled kernels may be used; None otherwise."""
+    return library(source) if enabled() else None
 
 
 def _compile(source: Path) -> Path:

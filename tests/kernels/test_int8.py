@@ -31,6 +31,7 @@ def layer(n: int, k: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (5, 63), (129, 64), (77, 1000), (96, 896)])
 def test_linear_is_the_exact_integer_product(way: str, rows: int, n: int, k: int) -> None:
+    torch.manual_seed(rows + n + k)
     weight, scale = layer(n, k)
     x, bias = torch.randn(rows, k) * 3, torch.randn(n)
     expected = int8_linear(x, weight, scale, bias, backend="reference")
@@ -40,7 +41,10 @@ def test_linear_is_the_exact_integer_product(way: str, rows: int, n: int, k: int
         int8_linear(x, weight, scale, bias, digits=2), two, rtol=1e-6, atol=1e-6 * float(two.abs().max())
     )
     exact = x.double() @ (weight.double() * scale.double()[:, None]).T + bias
-    assert (two - exact).abs().max() <= 0.02 * (expected - exact).abs().max() + 1e-5 * exact.abs().max()
+    # what two digits can lose of an activation is half a step of the second: s / 508, times the weights it meets
+    step = x.abs().amax(dim=1, keepdim=True).double() / 127
+    most = step / 508 * (weight.double().abs().sum(dim=1) * scale.double())
+    assert ((two - exact).abs() <= 1.02 * most + 1e-5 * exact.abs().max()).all()
     assert torch.equal(
         int8_linear(x, weight, scale), int8_linear(x, weight, scale, torch.zeros(n), backend="reference")
     )

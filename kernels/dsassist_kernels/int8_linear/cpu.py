@@ -28,7 +28,7 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 
 def compiled() -> ctypes.CDLL | None:
     """The compiled kernels, or None where there are none."""
-    return native.library(_SOURCE) if native.enabled() else None
+    return native.compiled(_SOURCE)
 
 
 def quantize_rows(x: Tensor, digits: int = 1) -> tuple[Tensor, Tensor]:

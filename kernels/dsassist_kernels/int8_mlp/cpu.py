@@ -24,7 +24,7 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 
 def int8_mlp(x: Tensor, gate_up: Tensor, gate_up_scale: Tensor, down: Tensor, down_scale: Tensor) -> Tensor:
     """See ``dsassist_kernels.int8_mlp``; float32 in and out."""
-    lib = native.library(_SOURCE) if native.enabled() else None
+    lib = native.compiled(_SOURCE)
     if lib is None:
         gate, up = linear.int8_linear(x, gate_up, gate_up_scale, None, 1).chunk(2, dim=-1)
         return linear.int8_linear(F.silu(gate).mul_(up), down, down_scale, None, 2)

@@ -24,7 +24,7 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 
 
 def _library() -> ctypes.CDLL | None:
-    return native.library(_SOURCE) if native.enabled() else None
+    return native.compiled(_SOURCE)
 
 
 def rotate_and_store(
