@@ -9,7 +9,7 @@ LLAMA_FLAGS := $(shell grep -q amx_int8 /proc/cpuinfo 2>/dev/null && echo CMAKE_
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup model test-model demo test test-all lint types contracts check bench vsix e2e clean
+.PHONY: help setup model test-model demo test test-all lint types contracts check bench vsix e2e e2e-latency clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ vsix: setup  ## Check and pack the VS Code extension
 
 e2e: model vsix  ## Drive real editors: VS Code, Neovim and Emacs (sets them up once, about 5 minutes)
 	tests/e2e/run.sh
+
+e2e-latency: model vsix  ## Measure what the extension costs an editor: activation, and from a key to its paint
+	tests/e2e/run.sh latency
 
 bench: model  ## Run every benchmark, --quick (see benchmarks/README.md)
 	$(LLAMA_FLAGS) $(BIN)/python -m pip install --quiet -e '.[bench]'

@@ -11,6 +11,8 @@ import { follow, keptShare, step, type Edit, type Shown, type Span } from "./tra
 /** An accepted suggestion counts as kept when so much of it is still there after so long. */
 const KEPT_SHARE = 0.8;
 const LOOK_AGAIN = 30_000;
+/** What is replaced sooner than this was not seen: the next key came. It does not count as shown. */
+const SEEN = 300;
 /** A request shorter than this does not make the status bar spin. */
 const NOTICEABLE = 150;
 
@@ -33,6 +35,8 @@ export class Completion implements vscode.Disposable {
   private readonly watched = new Set<Accepted>();
   private readonly timers = new Set<NodeJS.Timeout>();
   private inFlight = 0;
+  /** Runs while a suggestion is on the screen and not counted yet. */
+  private unseen: NodeJS.Timeout | undefined;
   private readonly subscription: vscode.Disposable;
 
   constructor(
@@ -65,8 +69,7 @@ export class Completion implements vscode.Disposable {
       return result;
     } finally {
       this.inFlight--;
-      clearTimeout(spin);
-      this.timers.delete(spin);
+      this.forget(spin);
       if (this.inFlight === 0) this.environment.working(false);
     }
   };
@@ -81,11 +84,24 @@ export class Completion implements vscode.Disposable {
       return typeof id === "string" ? [{ id, uri: document.uri.toString(), offset, rest: text.slice(already), taken: 0 }] : [];
     });
     const first = this.shown[0];
-    if (!first) return;
+    if (!first) {
+      this.forget(this.unseen);
+      return;
+    }
     // asked again after each letter typed into it, it is still the same suggestion
     const goesOn = before.some(({ uri, offset: at, rest }) => uri === first.uri && at === offset && (rest.startsWith(first.rest) || first.rest.startsWith(rest)));
-    if (!goesOn) this.statistics.count((day) => day.shown++);
+    if (!goesOn) {
+      this.forget(this.unseen);
+      this.unseen = this.later(() => this.seen(), SEEN);
+    }
     this.tell(DID_SHOW, { id: first.id });
+  }
+
+  /** Count the suggestion on the screen, once. */
+  private seen(): void {
+    if (this.unseen === undefined) return;
+    this.forget(this.unseen);
+    this.statistics.count((day) => day.shown++);
   }
 
   /** VS Code ran a suggestion's command: all of it was taken. */
@@ -95,6 +111,7 @@ export class Completion implements vscode.Disposable {
     this.environment.accepted();
     if (!shown) return;
     const characters = shown.rest.length || shown.taken;
+    this.seen();
     this.statistics.count((day) => {
       day.accepted++;
       day.acceptedCharacters += characters;
@@ -120,6 +137,7 @@ export class Completion implements vscode.Disposable {
       if (next.kind === "gone") return [];
       if (next.kind === "taken" && !counted) {
         counted = true;
+        this.seen();
         this.statistics.count((day) => {
           day.partly += shown.taken === 0 ? 1 : 0;
           day.acceptedCharacters += next.characters;
@@ -129,6 +147,7 @@ export class Completion implements vscode.Disposable {
       }
       return [next.shown];
     });
+    if (this.shown.length === 0) this.forget(this.unseen);
   }
 
   private lookAgain(uri: string, offset: number, text: string): void {
@@ -167,6 +186,12 @@ export class Completion implements vscode.Disposable {
     }, milliseconds);
     this.timers.add(timer);
     return timer;
+  }
+
+  private forget(timer: NodeJS.Timeout | undefined): void {
+    clearTimeout(timer);
+    if (timer) this.timers.delete(timer);
+    if (timer === this.unseen) this.unseen = undefined;
   }
 
   dispose(): void {

@@ -7,12 +7,19 @@ import { Help } from "./help";
 import { showMap } from "./map";
 import { menu, StatusBar } from "./status";
 import { Preview } from "./preview";
-import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type Status } from "./protocol";
+import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type ModelState, type Status } from "./protocol";
 import { Server } from "./server";
 import { Statistics } from "./stats";
 import { deleteStatistics, showStatistics } from "./statsPage";
 import { TestLens } from "./testLens";
+import { TestProgress } from "./testProgress";
 import { generateTests, mayRun, stopGenerating } from "./tests";
+import { Walkthrough } from "./walkthrough";
+
+/** A model is on this machine, or on the server that is asked. */
+const HAS_MODEL: ReadonlySet<ModelState> = new Set(["ready", "loading", "stopped"]);
+
+const [SHOW_HELD_BACK, SHOW_LOG] = ["Show What Was Held Back", "Show Log"];
 
 let stop: (() => Promise<void>) | undefined;
 
@@ -21,21 +28,27 @@ export function activate(context: vscode.ExtensionContext): void {
   const bar = new StatusBar();
   const preview = new Preview();
   const statistics = new Statistics(context.globalState, () => get<boolean>("extension.statistics", true));
+  const walkthrough = Walkthrough.in(context);
   const completion = new Completion(statistics, {
     client: () => server.running,
     paused: () => server.life.kind === "running" && server.life.status?.state === "paused",
     working: (now) => server.setWorking(now),
-    accepted: () => void vscode.commands.executeCommand("setContext", "dsassist.accepted", true),
+    accepted: () => walkthrough.reached("suggestion"),
   });
+  const testProgress = new TestProgress();
   const help = new Help(context, log, () => server);
   const server: Server = new Server(context, log, {
     middleware: {
       provideInlineCompletionItems: completion.middleware,
       executeCommand: (command, args, next) => {
         if (command === ACCEPTED_COMMAND) completion.acceptedWhole(args[0]);
-        if (command === GENERATE_TESTS_COMMAND && !mayRun()) return undefined;
+        if (command === GENERATE_TESTS_COMMAND) {
+          if (!mayRun()) return undefined;
+          testProgress.file = typeof args[0] === "string" ? args[0] : undefined;
+        }
         return next(command, args) as unknown;
       },
+      handleWorkDoneProgress: testProgress.middleware,
       workspace: {
         handleApplyEdit: async (params) => {
           const client = server.running;
@@ -54,16 +67,17 @@ export function activate(context: vscode.ExtensionContext): void {
     server.onDidChange((life) => {
       bar.show(life);
       if (life.kind !== "running" || !life.status) lens.refresh();
+      if (life.kind !== "running") testProgress.clear();
       const status = life.kind === "running" ? life.status : undefined;
-      void vscode.commands.executeCommand("setContext", "dsassist.serverRunning", life.kind === "running");
-      void vscode.commands.executeCommand("setContext", "dsassist.modelReady", status?.state === "ready");
+      if (life.kind === "running") walkthrough.reached("server");
+      if (status && HAS_MODEL.has(status.state)) walkthrough.reached("model");
       if (status?.state === "no_model") void help.noModel(status);
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void server.restart()),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("dsassist.extension.python")) void server.restart();
     }),
-    ...commands(context, log, server, help, completion, statistics),
+    ...commands(context, log, server, help, completion, statistics, walkthrough),
   );
   stop = async () => {
     await statistics.flush();
@@ -89,23 +103,33 @@ function commands(
   help: Help,
   completion: Completion,
   statistics: Statistics,
+  walkthrough: Walkthrough,
 ): vscode.Disposable[] {
   const run = (command: string) => vscode.commands.executeCommand(command);
   const table: Record<string, () => unknown> = {
-    menu: () => menu(server.life),
+    menu: () => {
+      walkthrough.reached("menu");
+      return menu(server.life);
+    },
     trigger: () => run("editor.action.inlineSuggest.trigger"),
     acceptWord: () => run("editor.action.inlineSuggest.acceptNextWord"),
     acceptLine: () => run("editor.action.inlineSuggest.acceptNextLine"),
     whyNothing: async () => {
       const { reason, message, suppressed } = await completion.whyNothing();
       log.info(`why nothing: ${reason}: ${message}${suppressed ? ` Held back: ${suppressed}` : ""}`);
-      const choice = await vscode.window.showInformationMessage(reason === "none" ? message : `${message} (${reason})`, ...(suppressed ? ["Show What Was Held Back"] : []), "Show Log");
-      if (choice) log.show();
+      const actions = [...(suppressed ? [SHOW_HELD_BACK] : []), SHOW_LOG];
+      const choice = await vscode.window.showInformationMessage(reason === "none" ? message : `${message} (${reason})`, ...actions);
+      if (choice === SHOW_HELD_BACK) void vscode.window.showInformationMessage("This was held back:", { modal: true, detail: suppressed });
+      else if (choice) log.show();
     },
     togglePause: () => togglePause(server),
-    generateTestsHere: () => generateTests(server),
+    generateTestsHere: async () => {
+      if (await generateTests(server)) walkthrough.reached("tests");
+    },
     stopTests: () => stopGenerating(server),
-    referenceMap: () => showMap(context),
+    referenceMap: async () => {
+      if (await showMap(context, server)) walkthrough.reached("map");
+    },
     statistics: () => showStatistics(context, statistics),
     deleteStatistics: () => deleteStatistics(statistics),
     restart: () => server.restart(),
@@ -114,7 +138,7 @@ function commands(
     selectModel: () => help.selectModel(),
     pullModel: () => help.selectModel(),
     install: () => help.install(),
-    walkthrough: () => vscode.commands.executeCommand("workbench.action.openWalkthrough", `${context.extension.id}#start`, false),
+    walkthrough: () => walkthrough.open(),
   };
   return Object.entries(table).map(([name, handler]) => vscode.commands.registerCommand(`dsassist.${name}`, handler));
 }

@@ -1,6 +1,7 @@
 /** What the extension and its map's webview tell each other. */
 
-export type Mode = "calls" | "references";
+/** Who calls what, what refers to the symbol, or which files use which. */
+export type Mode = "calls" | "references" | "files";
 
 export interface MapNode {
   id: string;

@@ -6,10 +6,12 @@ import { get } from "./config";
 import { pipStep, percent } from "./progress";
 import { run, type Outcome } from "./run";
 import { privatePython } from "./server";
+import { SUPPORTED } from "./version";
 
 /** Creates or updates the environment. True when dsassist is in it afterwards. */
 export async function install(context: vscode.ExtensionContext, python: string, log: vscode.LogOutputChannel): Promise<boolean> {
-  const what = get("extension.installFrom", "dsassist").trim() || "dsassist";
+  const set = get("extension.installFrom", "dsassist").trim();
+  const what = set && set !== "dsassist" ? set : `dsassist>=${SUPPORTED.from},<${SUPPORTED.below}`;
   const folder = vscode.Uri.joinPath(context.globalStorageUri, "venv").fsPath;
   await fs.mkdir(context.globalStorageUri.fsPath, { recursive: true });
   return withProgress("Installing dsassist", async (report, signal) => {

@@ -1,12 +1,15 @@
-/** The reference map: who calls what around a symbol, or where it is used, from what the editor's language servers know. */
+/** The reference map: who calls what around a symbol, where it is used, or which files use which around its own. */
 
 import * as vscode from "vscode";
 import type { FromWebview, MapNode, Mode, ToWebview } from "./graphTypes";
 import { html } from "./html";
 import { MapModel } from "./mapModel";
+import { GRAPH, type FileGraph } from "./protocol";
+import type { Server } from "./server";
 
 /** How far around the symbol the map reaches when it opens. */
 const DEPTH = 2;
+const FILES_AT_ONCE = 40;
 
 interface Place {
   uri: vscode.Uri;
@@ -16,15 +19,17 @@ interface Place {
 
 let current: ReferenceMap | undefined;
 
-export async function showMap(context: vscode.ExtensionContext): Promise<void> {
+/** True when there was something to draw a map of. */
+export async function showMap(context: vscode.ExtensionContext, server: Server): Promise<boolean> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
     void vscode.window.showInformationMessage("Open a file and put the cursor on a function or class to see its reference map.");
-    return;
+    return false;
   }
   current?.dispose();
-  current = new ReferenceMap(context, editor.document.uri, editor.selection.active);
+  current = new ReferenceMap(context, server, editor.document.uri, editor.selection.active);
   await current.load("calls");
+  return true;
 }
 
 class ReferenceMap {
@@ -35,6 +40,7 @@ class ReferenceMap {
 
   constructor(
     context: vscode.ExtensionContext,
+    private readonly server: Server,
     private readonly uri: vscode.Uri,
     private readonly position: vscode.Position,
   ) {
@@ -66,7 +72,8 @@ class ReferenceMap {
     if (message.type === "mode") await this.load(message.mode);
     else if (message.type === "open") await this.open(message.id);
     else {
-      await this.expand(message.id, 1);
+      if (this.model.mode === "files") await this.expandFile(message.id);
+      else await this.expand(message.id, 1);
       await this.send({ type: "graph", graph: this.model.graph() });
     }
   }
@@ -75,7 +82,8 @@ class ReferenceMap {
     await this.send({ type: "busy" });
     this.places.clear();
     if (mode === "calls") await this.calls();
-    else await this.references();
+    else if (mode === "references") await this.references();
+    else await this.files();
     this.panel.title = `Map: ${this.model.graph().title}`;
     await this.send({ type: "graph", graph: this.model.graph() });
   }
@@ -84,8 +92,10 @@ class ReferenceMap {
     const items = await ask<vscode.CallHierarchyItem[]>("vscode.prepareCallHierarchy", this.uri, this.position);
     const root = items?.[0];
     if (!root) {
-      // not a function: what uses it is the better map
-      await this.references();
+      // not a function: what uses it is the better map, and with nothing at the cursor, what the file is for
+      const document = await vscode.workspace.openTextDocument(this.uri);
+      if (document.getWordRangeAtPosition(this.position)) await this.references();
+      else await this.files();
       return;
     }
     this.model = new MapModel("calls", root.name);
@@ -156,6 +166,38 @@ class ReferenceMap {
     for (const [id, count] of counts) if (root) this.model.connect(id, root, count);
   }
 
+  private async files(): Promise<void> {
+    const path = vscode.workspace.asRelativePath(this.uri);
+    this.model = new MapModel("files", path);
+    const found = await this.askForFiles(this.uri.toString(), DEPTH);
+    if (!found) {
+      this.model.remark(this.server.running ? "is not in dsassist's index: it may be ignored, too large, or in another language" : "the language server does not run");
+      return;
+    }
+    this.addFiles(found, found.root, true);
+    // at two steps, everything around the neighbours is there as well
+    if (found.dropped > 0) return;
+    for (const { source, target } of found.edges) {
+      if (source === found.root) this.model.expanded(target);
+      else if (target === found.root) this.model.expanded(source);
+    }
+  }
+
+  private async expandFile(id: string): Promise<void> {
+    const found = await this.askForFiles(id, 1);
+    if (found) this.addFiles(found, id, false);
+  }
+
+  private addFiles(found: FileGraph, around: string, root: boolean): void {
+    this.model.addFiles(found, around, root);
+    for (const { uri } of found.nodes) if (!this.places.has(uri)) this.places.set(uri, { uri: vscode.Uri.parse(uri), range: new vscode.Range(0, 0, 0, 0) });
+  }
+
+  private async askForFiles(uri: string, depth: number): Promise<FileGraph | undefined> {
+    const found = await this.server.running?.sendRequest<FileGraph | null>(GRAPH, { uri, depth, most: FILES_AT_ONCE });
+    return found ?? undefined;
+  }
+
   private async open(id: string): Promise<void> {
     const place = this.places.get(id);
     if (!place) return;
@@ -174,7 +216,7 @@ class ReferenceMap {
 }
 
 const BODY = `<header>
-<div class="modes" role="group" aria-label="What to show"><button id="calls" aria-pressed="true">Calls</button><button id="references" aria-pressed="false">References</button></div>
+<div class="modes" role="group" aria-label="What to show"><button id="calls" aria-pressed="true" title="Who calls what (C)">Calls</button><button id="references" aria-pressed="false" title="Where it is used (R)">References</button><button id="files" aria-pressed="false" title="Which files use which (F)">Files</button></div>
 <h1 id="title"></h1>
 <button id="fit" title="Fit (0)">Fit</button>
 </header>

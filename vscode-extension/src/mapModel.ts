@@ -1,5 +1,6 @@
 /** The graph of a reference map, apart from where its facts come from. */
 
+import type { FileGraph } from "./protocol";
 import type { MapEdge, MapGraph, MapNode, Mode } from "./graphTypes";
 
 /** More nodes than this cannot be read: the rest is counted in a note. */
@@ -9,6 +10,7 @@ export class MapModel {
   readonly nodes = new Map<string, MapNode>();
   private readonly edges = new Map<string, MapEdge>();
   private left = 0;
+  private missing = "";
 
   constructor(
     readonly mode: Mode,
@@ -34,13 +36,30 @@ export class MapModel {
     }
   }
 
+  /** Adds what the server knows about files: `around` is in the map already, or is its root. */
+  addFiles(found: FileGraph, around: string, root: boolean): void {
+    for (const { uri, path } of found.nodes) {
+      const slash = path.lastIndexOf("/");
+      const detail = slash < 0 ? "." : path.slice(0, slash);
+      this.add({ id: uri, label: path.slice(slash + 1), detail, kind: "module", root: root && uri === around, expanded: false });
+    }
+    for (const { source, target, count } of found.edges) this.connect(source, target, count);
+    this.left += found.dropped;
+    if (found.dropped === 0) this.expanded(around);
+  }
+
+  /** Says what is missing, where it is not only that there is too much. */
+  remark(note: string): void {
+    this.missing = note;
+  }
+
   expanded(id: string): void {
     const node = this.nodes.get(id);
     if (node) this.nodes.set(id, { ...node, expanded: true });
   }
 
   graph(): MapGraph {
-    const note = this.left > 0 ? `${this.left} more are left out to keep the map readable.` : "";
+    const note = this.missing || (this.left > 0 ? `${this.left} more are left out to keep the map readable` : "");
     return { mode: this.mode, title: this.title, nodes: [...this.nodes.values()], edges: [...this.edges.values()], note };
   }
 }

@@ -1,9 +1,11 @@
 /** Edits that the server wants to make, generated tests above all, are shown as a diff first and made when accepted. */
 
+import * as fs from "node:fs/promises";
 import * as vscode from "vscode";
 import { applyEdits } from "./edits";
 
 const SCHEME = "dsassist-preview";
+const ANYONE_WRITES = 0o222;
 
 export interface Answer {
   applied: boolean;
@@ -101,15 +103,18 @@ export class Preview implements vscode.Disposable, vscode.TextDocumentContentPro
   }
 }
 
-/** Why a file cannot be written, with what to do. */
+/** Why a file cannot be written, with what to do. VS Code's own `stat` does not tell for a file without the write bit. */
 async function unwritable(uri: vscode.Uri): Promise<string | undefined> {
+  const problem = `${uri.fsPath} is read-only, so nothing was written. Make it writable and try again.`;
+  if (vscode.workspace.fs.isWritableFileSystem(uri.scheme) === false) return problem;
+  if (uri.scheme !== "file") return undefined;
   try {
-    const { permissions } = await vscode.workspace.fs.stat(uri);
-    if (permissions !== undefined && permissions & vscode.FilePermission.Readonly) {
-      return `${uri.fsPath} is read-only. Make it writable and try again.`;
-    }
-  } catch {
-    return undefined; // it is to be created
+    const { mode } = await fs.stat(uri.fsPath);
+    if ((mode & ANYONE_WRITES) === 0) return problem;
+    await fs.access(uri.fsPath, fs.constants.W_OK);
+  } catch (error) {
+    // a file that is not there is created
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") return problem;
   }
   return undefined;
 }

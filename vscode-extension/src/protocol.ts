@@ -20,9 +20,20 @@ export interface WhyNothing {
   suppressed: string;
 }
 
+/** Files around one, and from each an edge to those that it uses. Parameters: `uri`, `depth`, `most`. */
+export interface FileGraph {
+  /** The address of the file that was asked for, as in `nodes`. */
+  root: string;
+  nodes: { uri: string; path: string }[];
+  edges: { source: string; target: string; count: number }[];
+  /** Files near it that are left out, because there were too many. */
+  dropped: number;
+}
+
 export const STATUS = "dsassist/status";
 export const WHY_NOTHING = "dsassist/whyNothing";
 export const PAUSE = "dsassist/pause";
+export const GRAPH = "dsassist/graph";
 export const DID_SHOW = "dsassist/didShow";
 export const DID_ACCEPT = "dsassist/didAccept";
 

@@ -67,6 +67,7 @@ describe("around a suggestion", () => {
   it("tells the server what is shown", async () => {
     await ask();
     expect(sent).toEqual([[DID_SHOW, { id: "s1" }]]);
+    vi.advanceTimersByTime(400);
     expect(counts()).toMatchObject({ requests: 1, shown: 1 });
   });
 
@@ -74,10 +75,24 @@ describe("around a suggestion", () => {
     await ask();
     document.edit(4, 0, "r");
     await ask([{ insertText: SUGGESTION.slice(1), command: { arguments: ["s2"] } }]);
+    vi.advanceTimersByTime(400);
     expect(counts()).toMatchObject({ requests: 2, shown: 1 });
     document.edit(5, 0, "x");
     await ask([{ insertText: "y = 1", command: { arguments: ["s3"] } }]);
+    vi.advanceTimersByTime(400);
     expect(counts()).toMatchObject({ requests: 3, shown: 2 });
+  });
+
+  it("does not count as shown what the next key replaced, nor what nothing took the place of", async () => {
+    await ask();
+    vi.advanceTimersByTime(200);
+    document.edit(4, 0, "x");
+    await ask([{ insertText: "y = 1", command: { arguments: ["s2"] } }]);
+    vi.advanceTimersByTime(200);
+    expect(counts().shown).toBe(0);
+    await ask([]);
+    vi.advanceTimersByTime(1_000);
+    expect(counts().shown).toBe(0);
   });
 
   it("asks nothing when paused, and says so", async () => {
@@ -103,7 +118,7 @@ describe("around a suggestion", () => {
     document.edit(4, 0, SUGGESTION);
     completion.acceptedWhole("s1");
     document.edit(0, 0, "# before\n");
-    expect(counts()).toMatchObject({ accepted: 1, partly: 0, acceptedCharacters: SUGGESTION.length });
+    expect(counts()).toMatchObject({ shown: 1, accepted: 1, partly: 0, acceptedCharacters: SUGGESTION.length });
     vi.advanceTimersByTime(31_000);
     expect(counts()).toMatchObject({ checked: 1, retained: 1 });
   });
@@ -121,7 +136,7 @@ describe("around a suggestion", () => {
     await ask();
     document.edit(4, 0, "return");
     document.edit(10, 0, " total");
-    expect(counts()).toMatchObject({ accepted: 0, partly: 1, acceptedCharacters: 12 });
+    expect(counts()).toMatchObject({ shown: 1, accepted: 0, partly: 1, acceptedCharacters: 12 });
     expect(sent.slice(1)).toEqual([
       [DID_ACCEPT, { id: "s1", characters: 6 }],
       [DID_ACCEPT, { id: "s1", characters: 12 }],

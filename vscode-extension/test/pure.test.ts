@@ -155,6 +155,21 @@ describe("the map", () => {
     expect(graph.note).toContain("5 more");
     expect(graph.nodes[1]?.expanded).toBe(true);
   });
+  it("takes in what the server knows about files", () => {
+    const model = new MapModel("files", "shop/cart.py");
+    const nodes = [{ uri: "file:///w/shop/cart.py", path: "shop/cart.py" }, { uri: "file:///w/app.py", path: "app.py" }];
+    const found = { root: nodes[0]!.uri, nodes, edges: [{ source: nodes[1]!.uri, target: nodes[0]!.uri, count: 3 }], dropped: 0 };
+    model.addFiles(found, found.root, true);
+    const [cart, app] = model.graph().nodes;
+    expect(cart).toMatchObject({ label: "cart.py", detail: "shop", kind: "module", root: true, expanded: true });
+    expect(app).toMatchObject({ label: "app.py", detail: ".", root: false, expanded: false });
+    expect(model.graph().edges).toMatchObject([{ from: app!.id, to: cart!.id, count: 3 }]);
+    model.addFiles({ ...found, root: app!.id, dropped: 7 }, app!.id, false);
+    expect(model.graph().nodes.map(({ root, expanded }) => [root, expanded])).toEqual([[true, true], [false, false]]);
+    expect(model.graph().note).toContain("7 more");
+    model.remark("is not in the index");
+    expect(model.graph().note).toBe("is not in the index");
+  });
   it("moves to what lies in the arrow's direction", () => {
     const points = [{ id: "a", x: 0, y: 0 }, { id: "b", x: 100, y: 5 }, { id: "c", x: 60, y: 90 }, { id: "d", x: 0, y: 40 }];
     expect(nearest(points, "a", "right")).toBe("b");

@@ -8,6 +8,9 @@ export const testing = {
   set: new Set<string>(),
   changeListeners: new Set<Listener>(),
   documents: [] as unknown[],
+  commands: new Map<string, () => unknown>(),
+  messages: [] as string[],
+  items: [] as { text: string; tooltip: string; command: string; shown: boolean }[],
 };
 
 export const workspace = {
@@ -33,3 +36,21 @@ export class Range {
     readonly end: unknown,
   ) {}
 }
+
+export const StatusBarAlignment = { Left: 1, Right: 2 };
+
+export const window = {
+  createStatusBarItem: () => {
+    const item = { text: "", tooltip: "", command: "", shown: false, show: () => (item.shown = true), dispose: () => undefined };
+    testing.items.push(item);
+    return item;
+  },
+  showInformationMessage: async (message: string) => void testing.messages.push(message),
+};
+
+export const commands = {
+  registerCommand: (name: string, run: () => unknown) => {
+    testing.commands.set(name, run);
+    return { dispose: () => testing.commands.delete(name) };
+  },
+};

@@ -20,6 +20,7 @@ function element(id: string): HTMLElement {
   return found;
 }
 
+const MODES = ["calls", "references", "files"] as const;
 const map = element("map");
 const cy: Core = cytoscape({ container: map, minZoom: 0.2, maxZoom: 2.5, boxSelectionEnabled: false, style: style() });
 
@@ -66,7 +67,7 @@ function style(): StylesheetJson {
 function draw(graph: MapGraph): void {
   const selected = cy.$("node:selected").id();
   element("title").textContent = [graph.title, graph.note].filter(Boolean).join(" · ");
-  for (const mode of ["calls", "references"]) element(mode).setAttribute("aria-pressed", String(graph.mode === mode));
+  for (const mode of MODES) element(mode).setAttribute("aria-pressed", String(graph.mode === mode));
   cy.elements().remove();
   cy.add([
     ...graph.nodes.map((node) => ({
@@ -117,8 +118,8 @@ function select(node: NodeSingular): void {
   node.select();
   const box = node.renderedBoundingBox();
   if (box.x1 < 0 || box.y1 < 0 || box.x2 > map.clientWidth || box.y2 > map.clientHeight) cy.center(node);
-  const [callers, callees] = [node.incomers("edge").length, node.outgoers("edge").length];
-  element("selected").textContent = `${String(node.data("label"))}, ${String(node.data("detail"))}: ${callers} in, ${callees} out`;
+  const [inward, outward] = [node.incomers("edge").length, node.outgoers("edge").length];
+  element("selected").textContent = `${String(node.data("label"))}, ${String(node.data("detail"))}: ${inward} in, ${outward} out`;
 }
 
 const ARROWS: Record<string, Direction> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
@@ -135,7 +136,11 @@ map.addEventListener("keydown", (event) => {
   else if (event.key === "+" || event.key === "=") zoom(1.2);
   else if (event.key === "-") zoom(1 / 1.2);
   else if (event.key === "0") fit();
-  else return;
+  else {
+    const mode = MODES.find((name) => name.startsWith(event.key.toLowerCase()) && event.key.length === 1);
+    if (!mode || event.ctrlKey || event.metaKey || event.altKey) return;
+    vscode.postMessage({ type: "mode", mode });
+  }
   event.preventDefault();
 });
 
@@ -150,7 +155,7 @@ cy.on("tap", "node", (event) => {
 });
 cy.on("cxttap", "node", (event) => vscode.postMessage({ type: "expand", id: (event.target as NodeSingular).id() }));
 element("fit").addEventListener("click", fit);
-for (const mode of ["calls", "references"] as const) element(mode).addEventListener("click", () => vscode.postMessage({ type: "mode", mode }));
+for (const mode of MODES) element(mode).addEventListener("click", () => vscode.postMessage({ type: "mode", mode }));
 
 new MutationObserver(() => cy.style(style())).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 new ResizeObserver(() => {
@@ -164,7 +169,7 @@ window.addEventListener("message", (event: MessageEvent<ToWebview>) => {
     map.setAttribute("aria-busy", "false");
   } else {
     map.setAttribute("aria-busy", "true");
-    element("title").textContent = "Looking for references…";
+    element("title").textContent = "Looking…";
   }
 });
 map.focus();

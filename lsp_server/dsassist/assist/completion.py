@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dsassist.assist.generation import Anchor, Generation, Memory
 from dsassist.assist.postprocess import REASONS, judge
@@ -29,6 +30,11 @@ __all__ = ["Completer", "Outcome", "Suggestion"]
 
 MOST_DELAY = 0.06
 """Seconds a request waits at most for the next key."""
+
+OTHER_TEMPERATURE = 0.8
+"""Of the other suggestions that are asked for by hand: warm enough to differ from the first."""
+OTHER_SECONDS = 2.0
+"""They may take so long; the first one is known by then and waits for them."""
 
 _AFTER_CURSOR = frozenset(")]}>\"'`;:, \t")
 """A line may go on with these after the cursor and still get suggestions while typing: editors close brackets
@@ -100,6 +106,35 @@ class Completer:
         if generation.error is not None:
             return self._failed(generation.error)
         return self._judged(site, generation, typed, cached)
+
+    async def others(self, site: Site, first: Suggestion, count: int) -> list[Suggestion]:
+        """Up to ``count`` suggestions besides ``first``, where one was asked for by hand; fewer where they agree."""
+        if count < 1:
+            return []
+        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        shape = shape_at(site)
+        asked = request_for(site, shape, self.settings, context)
+        tries: list[Generation] = []
+        for seed in range(1, count + 1):
+            session = f"{self._session}:{seed}"
+            request = replace(asked, temperature=OTHER_TEMPERATURE, seed=seed, session=session)
+            tries.append(Generation(Anchor(site, shape), partial(self.backend.stream, request), partial(enough, shape)))
+        try:
+            async with asyncio.timeout(OTHER_SECONDS):
+                await asyncio.gather(*(generation.finished("") for generation in tries))
+        except TimeoutError:
+            pass
+        finally:
+            for generation in tries:
+                generation.stop()
+        found, outcome = [first], self.outcome
+        for generation in tries:
+            if generation.running or generation.stopped or generation.error is not None:
+                continue
+            known = {suggestion.text for suggestion in found}
+            found += [other for other in self._judged(site, generation, "", False) if other.text not in known]
+        self.outcome = outcome
+        return found[1:]
 
     def _judged(self, site: Site, generation: Generation, typed: str, cached: bool) -> list[Suggestion]:
         shape = shape_at(site) if not typed else generation.anchor.shape

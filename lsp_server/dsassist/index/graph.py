@@ -31,17 +31,61 @@ class GraphMaker(Syntax):
             edges: dict[tuple[str, str], int] = {}
             prefix = f"{under.rstrip('/')}/" if under and under != "." else ""
             for path in sorted(self._rows):
-                if prefix and not path.startswith(prefix) and path != under:
-                    continue
-                view = self._view(path)
-                if view is None:
-                    continue
-                for index in range(len(view.occurrences.ref)):
-                    answer = self._answer(path, view, index)
-                    for target in answer.targets if answer is not None else ():
-                        if target[0] and target[0] != path and not target[0].endswith("/"):
-                            edges[(path, target[0])] = edges.get((path, target[0]), 0) + 1
+                if not prefix or path.startswith(prefix) or path == under:
+                    edges.update({(path, other): count for other, count in self._uses(path).items()})
             return _cut(edges, most)
+
+    def files_around(self, path: str, depth: int = 1, most: int = 40) -> Graph:
+        """Which files the file uses and which use it, ``depth`` steps far, with every edge between those.
+
+        The nearest stay where there are more than ``most``, and among them those that share the most places.
+
+        Raises:
+            WorkspaceError: the file is not in the index.
+        """
+        with self._reading():
+            self._known(path)
+            uses: dict[str, dict[str, int]] = {}
+
+            def used_by(file: str) -> dict[str, int]:
+                if file not in uses:
+                    uses[file] = self._uses(file)
+                return uses[file]
+
+            kept, level, dropped = {path}, [path], set[str]()
+            for _ in range(depth):
+                weight: dict[str, int] = {}
+                for file in level:
+                    near = dict(used_by(file))
+                    for other in (self._dependents(file) | self._overlays.keys()) - {file}:
+                        near[other] = near.get(other, 0) + used_by(other).get(file, 0)
+                    for other, count in near.items():
+                        if count and other not in kept:
+                            weight[other] = weight.get(other, 0) + count
+                ranked = sorted(weight, key=lambda name: (-weight[name], name))
+                level = ranked[: max(0, most - len(kept))]
+                kept.update(level)
+                dropped.update(ranked[len(level) :])
+            edges = [
+                (file, other, count)
+                for file in sorted(kept)
+                for other, count in sorted(used_by(file).items())
+                if other in kept
+            ]
+            return Graph(tuple(sorted(kept)), tuple(edges), len(dropped - kept))
+
+    def _uses(self, path: str) -> dict[str, int]:
+        """Other files that a file uses something of, and in how many places."""
+        view = self._view(path)
+        found: dict[str, int] = {}
+        if view is None:
+            return found
+        for index in range(len(view.occurrences.ref)):
+            answer = self._answer(path, view, index)
+            for target in answer.targets if answer is not None else ():
+                if target[0] and target[0] != path and not target[0].endswith("/"):
+                    found[target[0]] = found.get(target[0], 0) + 1
+        return found
 
     def call_graph(self, targets: Sequence[Target], depth: int = 2, most: int = 80) -> Graph:
         """What functions call, and what that calls, ``depth`` steps far."""

@@ -6,6 +6,7 @@
 | ``dsassist/status`` | request | → `Status`: as it is now |
 | ``dsassist/whyNothing`` | request | → `WhyNothing`: why the last request for a completion showed nothing |
 | ``dsassist/pause`` | request | `Pause` → `Status`: stop or resume suggestions until the server ends |
+| ``dsassist/graph`` | request | `GraphAround` → which files use which around one; null without an index |
 | ``dsassist/didShow`` | notification to the server | `Shown`: a suggestion became visible |
 | ``dsassist/didAccept`` | notification to the server | `Accepted`: one was taken, in whole or in part |
 
@@ -25,10 +26,12 @@ from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageS
 __all__ = [
     "DID_ACCEPT",
     "DID_SHOW",
+    "GRAPH",
     "PAUSE",
     "STATUS",
     "WHY_NOTHING",
     "Accepted",
+    "GraphAround",
     "Pause",
     "Protocol",
     "Shown",
@@ -41,6 +44,7 @@ __all__ = [
 STATUS = "dsassist/status"
 WHY_NOTHING = "dsassist/whyNothing"
 PAUSE = "dsassist/pause"
+GRAPH = "dsassist/graph"
 DID_SHOW = "dsassist/didShow"
 DID_ACCEPT = "dsassist/didAccept"
 
@@ -81,6 +85,21 @@ class Pause:
 
 
 @attrs.frozen
+class GraphAround:
+    """Parameters of ``dsassist/graph``.
+
+    The answer, ``{root, nodes: [{uri, path}], edges: [{source, target, count}], dropped}``, has an edge from each file
+    to those that it uses, with the number of places. ``dropped`` files are left out: there are more than ``most``.
+    """
+
+    uri: str
+    depth: int = 1
+    """Steps from the file."""
+    most: int = 40
+    """Files in the answer."""
+
+
+@attrs.frozen
 class Shown:
     """Parameters of ``dsassist/didShow``."""
 
@@ -99,6 +118,7 @@ _PARAMETERS: dict[str, type[Any] | None] = {
     STATUS: None,
     WHY_NOTHING: None,
     PAUSE: Pause,
+    GRAPH: GraphAround,
     DID_SHOW: Shown,
     DID_ACCEPT: Accepted,
 }

@@ -1,11 +1,30 @@
 /** What can be wrong with a machine or a workspace: each says what to do. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import fs from "node:fs";
+import http from "node:http";
 import os from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 import { after, before, describe, it } from "node:test";
-import { Editor, PYTHON, dropHome, makeHome, processes, until } from "./harness.mjs";
+import { Editor, PATIENCE, PYTHON, dropHome, makeHome, processes, until } from "./harness.mjs";
+
+const run = promisify(execFile);
+
+/** Writes the wheel named in its argument and prints the interpreter below the virtual environment that it runs in. */
+const WHEEL = `
+import sys, zipfile
+info = "dsassist-0.1.0.dist-info"
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    wheel.writestr("dsassist/__init__.py", "")
+    wheel.writestr("dsassist/__main__.py", f"import os, sys\\nos.execv({sys.executable!r}, [{sys.executable!r}, '-I', '-m', 'dsassist', *sys.argv[1:]])\\n")
+    wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: dsassist\\nVersion: 0.1.0\\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    names = ["dsassist/__init__.py", "dsassist/__main__.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"]
+    wheel.writestr(f"{info}/RECORD", "".join(f"{name},,\\n" for name in names))
+print(sys._base_executable)
+`;
 
 /** A program that answers the extension's question as if it were a Python of this kind. */
 function pretender(folder, name, answer, then = "exit 1") {
@@ -38,15 +57,46 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     }
   }
 
-  it("no Python there", async () => {
-    const text = await message("/no/such/python", /cannot be used/, "30-no-python");
+  it("a setting that names no Python", async () => {
+    const text = await message("/no/such/python", /cannot be used/, "30-wrong-setting");
     assert.match(text, /not found/);
     assert.match(text, /Open Setting/);
+  });
+
+  it("no Python at all", async () => {
+    const empty = path.join(folder, "empty");
+    fs.mkdirSync(empty);
+    const text = await message("", /none was found/, "30-no-python", { environment: { PATH: empty } });
+    assert.match(text, /Python 3\.11 or newer/);
+    assert.match(text, /Get Python/);
   });
 
   it("a Python without dsassist", async () => {
     const python = pretender(folder, "bare", { python: [3, 12], dsassist: null });
     assert.match(await message(python, /has no dsassist/, "31-without-dsassist"), /private environment/);
+  });
+
+  it("no dsassist: installs it into an environment of its own", async () => {
+    // a wheel that passes everything on to the dsassist under test, so that nothing is downloaded
+    const wheel = path.join(folder, "dsassist-0.1.0-py3-none-any.whl");
+    const { stdout } = await run(PYTHON, ["-c", WHEEL, wheel]);
+    const bin = path.join(folder, "bin");
+    fs.mkdirSync(bin);
+    fs.symlinkSync(stdout.trim(), path.join(bin, "python3"));
+    const editor = await Editor.open({ home, settings: { "dsassist.extension.python": "", "dsassist.extension.installFrom": wheel }, environment: { PATH: bin } });
+    try {
+      await until(async () => /is not installed/.test(await editor.notifications()), "an offer to install");
+      await editor.screenshot("31-offers-to-install");
+      await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Install" }).first().click();
+      await until(async () => /Installing dsassist/.test(await editor.notifications()), "progress");
+      await editor.screenshot("31-installing");
+      await editor.waitForState(/Ready|when it is needed/);
+      assert.equal(processes(home, /-m dsassist lsp/).length, 1);
+      const [made] = fs.globSync("User/globalStorage/*/venv/bin/python", { cwd: editor.data });
+      assert.ok(made, "the environment is in the extension's own storage");
+    } finally {
+      await editor.close();
+    }
   });
 
   it("an old dsassist", async () => {
@@ -71,6 +121,62 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     } finally {
       await editor.close();
       dropHome(bare);
+    }
+  });
+
+  it("no model: downloads it when told to, with progress", async (test) => {
+    const name = "smollm2-135m";
+    const [source] = fs.globSync(path.join(home, `cache/models/${name}/source/*`));
+    if (!source) return test.skip(`needs dsassist model pull ${name}`);
+    const host = http.createServer((request, response) => {
+      response.writeHead(200, { "Content-Length": fs.statSync(source).size });
+      fs.createReadStream(source, { highWaterMark: 1 << 20 }).pipe(response);
+    });
+    await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
+    const bare = fs.mkdtempSync(path.join(os.tmpdir(), "dse-"));
+    const environment = { HF_ENDPOINT: `http://127.0.0.1:${host.address().port}` };
+    const editor = await Editor.open({ home: bare, environment, settings: { "dsassist.engine.model": name } });
+    try {
+      const button = (label) => editor.page.locator(".notification-list-item .monaco-button", { hasText: label }).first();
+      await button("Choose Another").waitFor({ timeout: 60_000 });
+      await button("Choose Another").click();
+      const row = editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "to download" });
+      await row.first().waitFor();
+      assert.ok((await row.count()) >= 3);
+      await editor.screenshot("34-choose-model");
+      await row.filter({ hasText: /smollm/i }).click();
+      await until(async () => /Downloading smollm2-135m[^]*\d+%/.test(await editor.notifications()), "progress in percent");
+      await editor.screenshot("34-downloading");
+      await until(async () => /smollm2-135m is ready/.test(await editor.notifications()), "the model");
+      await editor.waitForState(/Ready|when it is needed/);
+    } finally {
+      await editor.close();
+      dropHome(bare);
+      host.closeAllConnections();
+      await new Promise((resolve) => host.close(resolve));
+    }
+  });
+
+  it("a file that cannot be written: says so, and writes nothing", async () => {
+    const tests = "tests/test_prices.py";
+    const text = "from shop.prices import total\n\n\ndef test_total_of_nothing():\n    assert total([]) == 0\n";
+    const editor = await Editor.open({
+      home,
+      prepare(project) {
+        fs.mkdirSync(path.join(project, "tests"));
+        fs.writeFileSync(path.join(project, tests), text, { mode: 0o444 });
+      },
+    });
+    try {
+      await editor.waitForState(/Ready|when it is needed/);
+      await editor.file("prices.py", 20, 10);
+      await editor.command("dsassist: Generate Tests for This Function");
+      await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Run it in the sandbox" }).click();
+      await until(async () => /is read-only, so nothing was written/.test(await editor.notifications()), "a message", 4 * PATIENCE);
+      await editor.screenshot("36-read-only");
+      assert.equal(editor.read(tests), text);
+    } finally {
+      await editor.close();
     }
   });
 

@@ -58,11 +58,16 @@ export function makeHome() {
 
 /** Processes of ours: those with our home in their environment. */
 export function processes(home, pattern) {
+  return having(`DSASSIST_HOME=${home}`, pattern);
+}
+
+/** Processes with this entry in their environment, whose command fits. */
+function having(entry, pattern) {
   return fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
     try {
       const command = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
       const environment = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-      return pattern.test(command) && environment.includes(`DSASSIST_HOME=${home}`) ? [Number(pid)] : [];
+      return pattern.test(command) && environment.includes(entry) ? [Number(pid)] : [];
     } catch {
       return []; // it ended meanwhile
     }
@@ -91,7 +96,7 @@ export class Editor {
     fs.mkdirSync(path.join(data, "User/snippets"));
     fs.writeFileSync(path.join(data, "User/snippets/python.json"), JSON.stringify({ loop: { prefix: "loop", body: ["for ${1:item} in ${2:items}:", "    $0"] } }));
     const node = process.execPath;
-    const environment = { ...process.env, DSASSIST_HOME: editor.home, ...options.environment };
+    const environment = { ...process.env, DSASSIST_HOME: editor.home, DSASSIST_E2E_EDITOR: editor.scratch, ...options.environment };
     if (options.extension !== false) {
       await run(node, [CODE_SERVER, "--extensions-dir", extensions, "--user-data-dir", data, "--install-extension", path.join(ROOT, "vscode-extension/dsassist.vsix")], { env: environment });
     }
@@ -197,6 +202,8 @@ export class Editor {
       this.server.kill("SIGTERM");
       await once(this.server, "exit");
     }
+    // what it left; an engine is shared by editors with one home, and goes with that
+    end(having(`DSASSIST_E2E_EDITOR=${this.scratch}`, /^(?!.*-m dsassist serve)/), "SIGKILL");
     if (this.ownHome) dropHome(this.home);
     fs.rmSync(this.scratch, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
@@ -204,12 +211,16 @@ export class Editor {
 
 /** Ends what still runs with this home and removes it. */
 export function dropHome(home) {
-  for (const pid of processes(home, /-m dsassist/)) {
+  end(processes(home, /-m dsassist/), "SIGTERM");
+  fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+}
+
+function end(pids, signal) {
+  for (const pid of pids) {
     try {
-      process.kill(pid, "SIGTERM");
+      process.kill(pid, signal);
     } catch {
       // it ended meanwhile
     }
   }
-  fs.rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 }

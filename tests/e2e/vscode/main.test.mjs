@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { Editor, PATIENCE, processes, until } from "./harness.mjs";
 
 /** 100,000 short lines, and one very long one. */
@@ -24,6 +24,17 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor?.screenshot("99-end").catch(() => undefined);
     await editor?.close();
   });
+
+  /** A step that leaves a picture of where it got stuck. */
+  const it = (name, step) =>
+    test(name, async () => {
+      try {
+        await step();
+      } catch (error) {
+        await editor?.screenshot(`failed ${name.replace(/\W+/g, "-").slice(0, 60)}`).catch(() => undefined);
+        throw error;
+      }
+    });
 
   it("starts its server, and shows so", async () => {
     await editor.status.waitFor();
@@ -106,6 +117,23 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.clearNotifications();
   });
 
+  it("goes through several suggestions when asked by hand", async () => {
+    await editor.file("cart.py", 20, 39);
+    await editor.page.keyboard.press("Control+End");
+    await editor.type("\n\ndef receipt(cart: Cart) -> str:\n");
+    await editor.page.keyboard.press("Escape");
+    await editor.command("dsassist: Suggest Here");
+    const first = await editor.waitForGhost();
+    await editor.page.keyboard.press("Alt+]");
+    await until(async () => {
+      const now = (await editor.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+      return now.trim() && now !== first;
+    }, "another suggestion");
+    await editor.screenshot("06-another-suggestion");
+    await editor.page.keyboard.press("Escape");
+    await editor.command("File: Revert File");
+  });
+
   it("finds references across files", async () => {
     await editor.file("prices.py", 4, 6);
     await editor.page.keyboard.press("Shift+F12");
@@ -156,6 +184,13 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await until(async () => (await frame.locator("#references").getAttribute("aria-pressed")) === "true", "the map of references");
     await editor.page.waitForTimeout(500);
     await editor.screenshot("11-map-references");
+    await map.focus();
+    await editor.page.keyboard.press("f");
+    await until(async () => (await frame.locator("#files").getAttribute("aria-pressed")) === "true", "the map of files");
+    assert.equal(await map.getAttribute("data-nodes"), "3");
+    assert.match(await frame.locator("#selected").innerText(), /^prices\.py, shop: 2 in, 0 out/);
+    await editor.page.waitForTimeout(500);
+    await editor.screenshot("12-map-files");
     await editor.command("View: Close Editors in Other Groups");
   });
 
@@ -176,7 +211,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.command("dsassist: Generate Tests for This Function");
     await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Run it in the sandbox" }).click();
     const apply = editor.page.locator(".notification-list-item .monaco-button", { hasText: "Apply" });
-    await editor.page.waitForTimeout(4_000);
+    await until(async () => /Generating tests.*\d+ tried, \d+ stable, \d+ kept/s.test(await editor.notifications()), "progress with counts");
     await editor.screenshot("12-generating");
     await apply.waitFor({ timeout: 4 * PATIENCE });
     await editor.page.waitForTimeout(500);
@@ -235,9 +270,13 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     return texts.join("\n");
   };
 
-  it("has a walkthrough", async () => {
+  it("has a walkthrough, which ticks what was done", async () => {
     await editor.command("dsassist: First Minutes with dsassist");
-    await editor.page.locator(".getting-started-step", { hasText: "Take a suggestion" }).first().waitFor();
+    const step = (title) => editor.page.locator(".getting-started-step", { hasText: title }).first();
+    await step("Take a suggestion").waitFor();
+    for (const title of ["Install the language server", "Download a model", "Take a suggestion", "See who calls what", "Generate tests", "Make it yours"]) {
+      await until(async () => (await step(title).locator(".codicon.complete").count()) > 0, `a tick at ${title}`, 15_000);
+    }
     await editor.page.waitForTimeout(500);
     await editor.screenshot("19-walkthrough");
     await editor.command("View: Close All Editors");

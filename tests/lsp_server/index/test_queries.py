@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dsassist.errors import WorkspaceError
 from dsassist.index import to_dot, to_mermaid, to_svg
 
 FILES = {
@@ -136,6 +137,24 @@ def test_graphs_are_well_formed(shop: Any) -> None:
     ElementTree.fromstring(to_svg(graph))
     calls = shop.index.call_graph([("app.py", "checkout")])
     assert ("app.py:checkout", "shop/cart.py:Cart.total") in {edge[:2] for edge in calls.edges}
+
+
+def test_files_around_one(shop: Any) -> None:
+    one = shop.index.files_around("shop/cart.py")
+    edges = {edge[:2]: edge[2] for edge in one.edges}
+    assert edges[("app.py", "shop/cart.py")] >= 1
+    assert {name for edge in edges for name in edge} <= set(one.nodes)
+    assert len(shop.index.files_around("shop/cart.py", 3).nodes) >= len(one.nodes)
+    few = shop.index.files_around("shop/cart.py", 3, 2)
+    assert len(few.nodes) == 2 and few.dropped
+    with pytest.raises(WorkspaceError, match="not in the index"):
+        shop.index.files_around("unknown.py")
+
+
+def test_files_around_one_sees_open_buffers(shop: Any) -> None:
+    assert ("notes.py", "shop/cart.py") not in {edge[:2] for edge in shop.index.files_around("shop/cart.py").edges}
+    shop.index.set_overlay("notes.py", "from shop.cart import Cart\n\nCart()\n")
+    assert ("notes.py", "shop/cart.py", 3) in shop.index.files_around("shop/cart.py").edges
 
 
 def test_folds_and_selections(shop: Any) -> None:

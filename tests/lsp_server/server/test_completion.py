@@ -134,9 +134,31 @@ async def test_crlf_tabs_and_lone_surrogates(ready, engine):
     uri = ready.open("# \ud83d\r\ndef f():\r\n\tif x:\r\n\t\t\r\n")
     texts = await ready.texts(uri, 3, 2, manual=True)
     assert "\r\n" in texts[0] or "\n" not in texts[0]
-    [request] = engine.completions
+    request = engine.completions[0]
     assert "\r" not in request["prompt"]
     assert "\ufffd" in request["prompt"]
+
+
+async def test_several_suggestions_when_asked_by_hand(ready, engine):
+    engine.answer("return a + b")
+    engine.answer("return b + a")
+    engine.answer("return a + b")
+    uri = ready.open("def add(a, b):\n    \n")
+    assert await ready.texts(uri, 1, 4, manual=True) == ["return a + b", "return b + a"]
+    greedy, *sampled = engine.completions
+    assert greedy["temperature"] == 0
+    assert [request["temperature"] > 0 for request in sampled] == [True, True]
+    assert len({request["seed"] for request in sampled}) == 2
+    assert await ready.why() == "none"
+
+
+async def test_a_slow_second_suggestion_does_not_keep_the_first(ready, engine, until):
+    engine.answer("return a + b")
+    engine.answer(*"return b + a", pause=30)
+    engine.answer("oops", status=500, body={"error": {"message": "broken"}})
+    uri = ready.open("def add(a, b):\n    \n")
+    assert await ready.texts(uri, 1, 4, manual=True) == ["return a + b"]
+    await until(lambda: engine.dropped == 1)
 
 
 async def test_positions_outside_the_document_are_clamped(ready, engine):

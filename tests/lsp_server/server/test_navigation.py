@@ -131,6 +131,20 @@ async def test_hierarchies(project: Any) -> None:
     assert above.name == "Greeter"
 
 
+async def test_the_graph_of_files(project: Any) -> None:
+    uri = {name: (project.root / name).as_uri() for name in FILES}
+    ask = project.client.protocol.send_request_async
+    graph = await ask("dsassist/graph", {"uri": uri["a.py"]})
+    assert graph.root == uri["a.py"]
+    assert {node.path for node in graph.nodes} == {"a.py", "b.py"}
+    assert [(edge.source, edge.target, edge.count) for edge in graph.edges] == [(uri["b.py"], uri["a.py"], 5)]
+    assert graph.dropped == 0
+    assert await ask("dsassist/graph", {"uri": "file:///nowhere/x.py"}) is None
+    assert await ask("dsassist/graph", {"uri": (project.root / "ignored.bin").as_uri()}) is None
+    with pytest.raises(JsonRpcException, match="GraphAround"):
+        await ask("dsassist/graph", {"file": 1})
+
+
 async def test_rename_edits_or_says_why_not(project: Any) -> None:
     edit = await project.client.text_document_rename_async(
         types.RenameParams(new_name="Host", **at(project, "a.py", 0, 6))

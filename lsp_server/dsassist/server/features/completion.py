@@ -28,6 +28,9 @@ KEPT = 200
 
 LABEL_LENGTH = 60
 
+MANUAL_SUGGESTIONS = 3
+"""The most that are offered when asked by hand: editors go through them with a key of their own."""
+
 WARM_CHARACTERS = 4000
 """Of a file that was just opened. Where the cursor will be nobody says."""
 
@@ -170,7 +173,10 @@ class _State:
 
     async def suggest(self, document: Document, text: str, offset: int, manual: bool) -> list[Suggestion]:
         self.completer.paused = self._server.monitor.paused
-        suggestions = await self.completer.suggest(self.site(document, text, offset, manual))
+        site = self.site(document, text, offset, manual)
+        suggestions = await self.completer.suggest(site)
+        if manual and suggestions:
+            suggestions += await self.completer.others(site, suggestions[0], MANUAL_SUGGESTIONS - 1)
         if not suggestions and self.completer.outcome.reason in ("loading", "no_model", "error"):
             self._server.monitor.look()
         return suggestions
