@@ -190,6 +190,17 @@ class Build(State):
                     self._modules.drop(item.path)
             self._invalidate(*(item.path for item in fresh), *stale)
             self._reload_rows()
+            if not first:
+                self._compare_overlays()
+
+    def _compare_overlays(self) -> None:
+        """The disk has changed, and with it what the open buffers make out of date."""
+        for path, overlay in self._overlays.items():
+            disk = self._stored_facts(path)
+            stale = self._stale_after(path, disk, overlay.facts) if disk is not overlay.facts else set()
+            if stale != overlay.stale:
+                self._invalidate(*(stale ^ overlay.stale))
+                overlay.stale = stale
 
     def _names_added(self, names: Iterable[str]) -> None:
         """Names that files define now and that may be new to the workspace."""

@@ -339,16 +339,6 @@ class Queries(State):
         occurrences = view.occurrences
         return {occurrences.ref[at] for at in view.positions(name) if occurrences.role[at] & 7 == Mode.IMPORT}
 
-    def _candidates(self, name: str) -> list[str]:
-        """Files in which the name may denote something of another file."""
-        paths = {self._paths[file] for file in self._store.files_with(name) if file in self._paths}
-        for path, overlay in self._overlays.items():
-            if name in overlay.names:
-                paths.add(path)
-            else:
-                paths.discard(path)
-        return sorted(paths)
-
     def _is_local(self, target: Target) -> bool:
         """Is it seen in its own file only?"""
         module = self._module(target[0]) if target[0] else None

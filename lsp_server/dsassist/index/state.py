@@ -19,7 +19,7 @@ from tree_sitter import Tree
 
 from dsassist.errors import IndexingError, WorkspaceError
 from dsassist.index.facts import Facts, Occurrences
-from dsassist.index.interface import interface
+from dsassist.index.interface import touched_names
 from dsassist.index.linkset import LinkSet
 from dsassist.index.model import Encoding, Location
 from dsassist.index.module import Module
@@ -64,6 +64,8 @@ class View:
 
 
 _NONE: list[int] = []
+_MANY_NAMES = 200
+"""When so many names changed, looking up who uses each costs more than linking anew."""
 
 
 @dataclass(slots=True)
@@ -223,9 +225,28 @@ class State:
 
     def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
         """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
-        if old is not None and new is not None:
-            return set() if interface(old) == interface(new) else self._dependents(path)
-        return self._dependents(path, *stems(path))
+        if old is None or new is None:
+            return self._dependents(path, *stems(path))
+        names = touched_names(old, new)
+        if names is not None and not names:
+            return set()
+        dependents = self._dependents(path)
+        if names is None or len(names) > _MANY_NAMES:
+            return dependents
+        # Who reads the file and names none of what changed may still get it through a file that does.
+        naming = {other for name in names for other in self._candidates(name)} & dependents
+        through = {reader for other in naming if other != path for reader in self._dependents(other)}
+        return (naming | through) & dependents
+
+    def _candidates(self, name: str) -> list[str]:
+        """Files in which the name may denote something of another file."""
+        paths = {self._paths[file] for file in self._store.files_with(name) if file in self._paths}
+        for path, overlay in self._overlays.items():
+            if name in overlay.names:
+                paths.add(path)
+            else:
+                paths.discard(path)
+        return sorted(paths)
 
     def _dependents(self, *names: str) -> set[str]:
         return {self._paths[file] for file in self._store.dependents(names) if file in self._paths}
