@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from dsassist.assist.shape import Shape, enough
-from dsassist.assist.site import Site
+from dsassist.assist.site import Site, indent_of
 
 __all__ = ["REASONS", "Verdict", "judge"]
 
@@ -56,7 +56,7 @@ def judge(site: Site, shape: Shape, raw: str) -> Verdict:
         return Verdict("", "nothing_to_add")
     if site.on_blank_line and text.startswith("\n"):
         return Verdict("", "nothing_to_add", text)
-    text = _without_suffix(site, text)
+    text = _without_suffix(site, _without_second_indent(site, text))
     if not text.strip():
         return Verdict("", "repeats_next_lines", raw[:end])
     if _repeats_below(site, text):
@@ -64,6 +64,24 @@ def judge(site: Site, shape: Shape, raw: str) -> Verdict:
     if _repeats_above(site, text):
         return Verdict("", "repeats_line_above", text)
     return Verdict(text)
+
+
+def _without_second_indent(site: Site, text: str) -> str:
+    """``text`` less an indent before its first line that stands before the cursor already: models write it twice."""
+    rest = text.lstrip(" \t")
+    above = site.last_line_with_text().rstrip()
+    if rest == text or not site.on_blank_line or not site.line_before or above.endswith((",", "(", "[")):
+        return text
+    here = _columns(site.line_before)
+    opens = above.endswith((":", "{"))
+    if opens and _columns(indent_of(above)) >= here:
+        return text
+    later = [_columns(indent_of(line)) for line in text.split("\n")[1:] if line.strip()]
+    return rest if (min(later) <= here if later else opens) else text
+
+
+def _columns(indent: str) -> int:
+    return len(indent.expandtabs(4))
 
 
 def _without_suffix(site: Site, text: str) -> str:

@@ -18,7 +18,9 @@ const CODE_SERVER = path.join(CACHE, "app/node_modules/code-server/out/node/entr
 const { chromium } = createRequire(path.join(CACHE, "app/package.json"))("playwright-core");
 
 /** Long enough for a loaded 2-core machine that also runs the model. Conditions end waits, not this. */
-export const PATIENCE = 90_000;
+export const PATIENCE = 60_000;
+/** For what the editor does alone. */
+const SOON = 20_000;
 
 export async function freePort() {
   const server = net.createServer().listen(0, "127.0.0.1");
@@ -136,25 +138,31 @@ export class Editor {
     }, `the status to say ${pattern}`, timeout);
   }
 
-  async command(title) {
-    await this.page.keyboard.press("F1");
+  /** Types into the box at the top and presses Enter once the list shows what was asked for, and nothing older. */
+  async pick(text, label, key) {
+    await this.page.keyboard.press("Escape");
+    await this.page.keyboard.press(key);
     const input = this.page.locator(".quick-input-widget input");
-    await input.waitFor();
-    await input.fill(`>${title}`);
-    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title.replace(/^[^:]*: /, "") }).first().waitFor();
+    await input.waitFor({ timeout: SOON });
+    await input.fill(text);
+    await until(async () => {
+      const focused = this.page.locator(".quick-input-list .monaco-list-row.focused");
+      if (!(await focused.innerText({ timeout: 1_000 })).includes(label)) return false;
+      const rows = await this.page.locator(".quick-input-list .monaco-list-row").allInnerTexts();
+      return rows[0]?.includes(label);
+    }, `${label} first in the list`, SOON);
     await this.page.keyboard.press("Enter");
+  }
+
+  async command(title) {
+    await this.pick(`>${title}`, title.replace(/^[^:]*: /, ""), "F1");
   }
 
   /** Opens a file of the project, the cursor at a 1-based line and column. */
   async file(name, line = 1, column = 1) {
-    await this.page.keyboard.press("Control+p");
-    const input = this.page.locator(".quick-input-widget input");
-    await input.waitFor();
-    await input.fill(`${name}:${line}:${column}`);
-    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: path.basename(name) }).first().waitFor();
-    await this.page.keyboard.press("Enter");
-    await this.page.locator(`.tab.active[data-resource-name="${path.basename(name)}"]`).waitFor();
-    await until(async () => (await this.page.locator("#status\\.editor\\.selection").innerText()).includes(`Ln ${line}, Col ${column}`), `the cursor at ${line}:${column}`);
+    await this.pick(`${name}:${line}:${column}`, path.basename(name), "Control+p");
+    await this.page.locator(`.tab.active[data-resource-name="${path.basename(name)}"]`).waitFor({ timeout: SOON });
+    await until(async () => (await this.page.locator("#status\\.editor\\.selection").innerText()).includes(`Ln ${line}, Col ${column}`), `the cursor at ${line}:${column}`, SOON);
     await this.page.locator(".quick-input-widget").waitFor({ state: "hidden" });
   }
 
@@ -194,6 +202,13 @@ export class Editor {
   async clearNotifications() {
     await this.command("Notifications: Clear All Notifications");
     await until(async () => (await this.page.locator(".notification-toast-container").count()) === 0, "notifications to go");
+  }
+
+  /** Back to an editor with nothing open, after a step that got stuck. */
+  async tidy() {
+    for (let count = 0; count < 3; count++) await this.page.keyboard.press("Escape");
+    await this.command("File: Save All Files");
+    await this.command("View: Close All Editors");
   }
 
   async close() {

@@ -39,6 +39,12 @@ def shown(marked, raw):
         ("def f(a):\n    |\n", "b = a\n    return b\n\ndef g():", "b = a\n    return b"),
         ("def f(a):\n    |\n\ndef g(): pass", "return a\ndef g(): pass", "return a"),
         ("if (x) {|\n}", "\n  y();\n}\nz();", "\n  y();"),
+        ("def f(a):\n    |", '    """Doc."""\n    return a', '"""Doc."""\n    return a'),
+        ("def f(a):\n    |", "    return a", "return a"),
+        ("def f(a):\n    b = a\n    |", "    c = b\n    return c", "c = b\n    return c"),
+        ("def f(a):\n    if a:\n    |", "    b = a\n    return b", "    b = a\n    return b"),
+        ("def f(a):\n    return g(a,\n    |", "         b,\n    )", "         b,\n    )"),
+        ("if a:\n|", "    b = a", "    b = a"),
     ],
 )
 def test_what_is_shown(marked, raw, text):
