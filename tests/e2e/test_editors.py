@@ -93,3 +93,9 @@ def test_rename_changes_every_file(conversation: dict[str, Any]) -> None:
 
 def test_tests_are_offered(conversation: dict[str, Any]) -> None:
     assert any("test" in title.lower() for title in conversation["actions"]), conversation["actions"]
+
+
+def test_tests_are_generated_after_consent(conversation: dict[str, Any]) -> None:
+    assert "runs the code of" in conversation["consent"]
+    assert "def test_average" in conversation["tests"]
+    assert "import average" in conversation["tests"]

@@ -2,6 +2,13 @@
 
 type Listener = (event: unknown) => void;
 
+interface Progress {
+  title: string;
+  reports: { message?: string; increment?: number }[];
+  cancel: () => void;
+  ended: boolean;
+}
+
 export const testing = {
   /** Values by dotted name under `dsassist`; `set` ones count as set by the user. */
   configuration: new Map<string, unknown>(),
@@ -10,6 +17,8 @@ export const testing = {
   documents: [] as unknown[],
   commands: new Map<string, () => unknown>(),
   messages: [] as string[],
+  executed: [] as unknown[][],
+  progress: [] as Progress[],
   items: [] as { text: string; tooltip: string; command: string; shown: boolean }[],
 };
 
@@ -45,10 +54,20 @@ export const window = {
     testing.items.push(item);
     return item;
   },
+  withProgress: async (options: { title: string }, work: (progress: object, token: object) => Promise<void>) => {
+    let cancel: () => void = () => undefined;
+    const shown: Progress = { title: options.title, reports: [], cancel: () => cancel(), ended: false };
+    testing.progress.push(shown);
+    await work({ report: (value: object) => shown.reports.push(value) }, { onCancellationRequested: (listener: () => void) => (cancel = listener) });
+    shown.ended = true;
+  },
   showInformationMessage: async (message: string) => void testing.messages.push(message),
 };
 
+export const ProgressLocation = { Notification: 15, Window: 10 };
+
 export const commands = {
+  executeCommand: async (...call: unknown[]) => void testing.executed.push(call),
   registerCommand: (name: string, run: () => unknown) => {
     testing.commands.set(name, run);
     return { dispose: () => testing.commands.delete(name) };

@@ -60,6 +60,23 @@ local function main()
   local actions = replies and replies[client] and replies[client].result or {}
   answers.actions = vim.tbl_map(function(action) return action.title end, actions)
 
+  -- take the action, agree to run the code, and find the tests in a buffer
+  vim.ui.select = function(items, _, choose) choose(items[1]) end
+  vim.lsp.handlers["window/showMessageRequest"] = function(_, request)
+    answers.consent = request.message
+    return request.actions[1]
+  end
+  vim.lsp.buf.code_action()
+  answers.tests = ""
+  vim.wait(120000, function()
+    for _, other in ipairs(vim.api.nvim_list_bufs()) do
+      if vim.api.nvim_buf_get_name(other):find("test_prices.py", 1, true) and vim.api.nvim_buf_is_loaded(other) then
+        answers.tests = table.concat(vim.api.nvim_buf_get_lines(other, 0, -1, false), "\n")
+      end
+    end
+    return answers.tests:find("def test_") ~= nil
+  end, 200)
+
   -- a completion from the model: the popup's, because this Neovim has no inline ones
   vim.api.nvim_buf_set_lines(buffer, -1, -1, false, {
     "", "", "def cheapest(prices: list[float]) -> float:", '    """The lowest price."""', "    return m",
