@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import _common
+import testgen_model
 import testgen_peer
 
 from dsassist.assist import testgen
-from dsassist.backend import create
 from dsassist.errors import DsassistError
-from dsassist.settings import Settings
 
 PACKAGES = (
     "inflection",
@@ -46,22 +45,15 @@ PACKAGES = (
     "markdown",
     "sqlparse",
 )
-PEER_MODULES = ("inflection", "humanize.filesize", "packaging._structures")
+PEER_MODULES = ("inflection", "humanize.filesize", "packaging._structures", "boltons.mathutils", "markdown.util")
 PUBLISHED = {"builds": 0.75, "passes": 0.57, "raises_coverage": 0.25}
 """TestGen-LLM (arXiv:2402.09171): test cases that build, pass, and raise coverage."""
 
 
 def environment(cache: Path) -> Path:
-    """A virtual environment with the packages, pytest and coverage.py; made once."""
-    python = cache / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(cache)], check=True)
-        names = [name.replace("_", "-") for name in PACKAGES]
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "pytest", "coverage", "hypothesis", "pyyaml", *names],
-            check=True,
-        )
-    return python
+    """A virtual environment with the packages, pytest, hypothesis and coverage.py; made once."""
+    names = [name.replace("_", "-") for name in PACKAGES]
+    return testgen_peer.environment(cache, ["pytest", "coverage", "hypothesis", "pyyaml", *names])
 
 
 def sample(folders: list[Path], limit: int, seed: int) -> list[testgen.Target]:
@@ -178,7 +170,7 @@ def fresh_runs(python: Path, root: Path, rows: list[dict[str, Any]], runs: int) 
 
 
 def measure(
-    target: testgen.Target, root: Path, file: Path, python: Path, sources: list[Any], seconds: float
+    target: testgen.Target, root: Path, file: Path, python: Path, helpers: list[Any], seconds: float
 ) -> dict[str, Any]:
     """One target: generate, then judge what was delivered."""
     started = time.monotonic()
@@ -191,7 +183,7 @@ def measure(
         chosen = [item for item in testgen.in_file(file) if item.qualname == target.qualname]
         report = asyncio.run(
             testgen.generate(
-                file, chosen, workspace=root, python=python, options=testgen.Options(seconds=seconds), sources=sources
+                file, chosen, workspace=root, python=python, options=testgen.Options(seconds=seconds), helpers=helpers
             )
         )
     except DsassistError as error:
@@ -207,6 +199,8 @@ def measure(
         "covered": one.covered_after,
         "problem": one.problem,
         "dropped": one.dropped,
+        "survivors": one.survivors,
+        "missed": one.missed,
         "suspicions": len(one.suspicions),
         "model_tests": sum(kept.source == "model" for kept in one.kept),
     }
@@ -250,99 +244,136 @@ def ratios_of(figures: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="folder that holds one folder (or module) a package")
     parser.add_argument("--python", type=Path, help="interpreter that has pytest, coverage and what the packages need")
     parser.add_argument("--limit", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=60.0, help="time budget of one function")
     parser.add_argument("--runs", type=int, default=20, help="fresh runs that a delivered suite must pass")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--model", action="store_true", help="ask the local engine for inputs, too")
+    parser.add_argument("--quick", action="store_true", help="5 targets, 3 fresh runs")
+    parser.add_argument(
+        "--model",
+        nargs="*",
+        metavar="MODEL",
+        help="also: where rules leave gaps, once more with each of these models (a name or a GGUF file)",
+    )
+    parser.add_argument("--model-limit", type=int, default=120, help="targets that are tried with a model")
     parser.add_argument("--planted", action="store_true", help="also: bugs planted in forty functions of ours")
-    parser.add_argument("--pynguin", type=Path, help="also: beside this pynguin program, on small modules")
+    parser.add_argument(
+        "--pynguin", nargs="?", const="install", help="also: beside Pynguin (a program; installed where none is named)"
+    )
     parser.add_argument("--pynguin-modules", nargs="*", default=list(PEER_MODULES), help="dotted names")
+    parser.add_argument("--keep", type=Path, help="folder for the suites of both")
     parser.add_argument(
         "--rows", type=Path, help="append one JSON line a target; targets that are there already are not run again"
     )
     parser.add_argument("--stop-after", type=float, default=1e9, help="seconds after which no further target is begun")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.limit, arguments.runs = min(arguments.limit, 6), min(arguments.runs, 3)
-    cache = Path(os.environ.get("DSASSIST_BENCH_CACHE", Path.home() / ".cache" / "dsassist-bench")) / "testgen-packages"
-    python = arguments.python or (Path(sys.executable) if arguments.source else environment(cache))
+        arguments.limit, arguments.runs = min(arguments.limit, 5), min(arguments.runs, 3)
+    if arguments.model == []:
+        arguments.model = ["qwen2.5-coder-0.5b"]
+    return arguments
+
+
+def _folders(arguments: argparse.Namespace, python: Path) -> list[Path]:
     if arguments.source:
-        folders = sorted(
+        return sorted(
             item
-            for item in arguments.source.iterdir()
+            for item in arguments.source.resolve().iterdir()
             if (item.is_dir() and any(item.glob("*.py"))) or item.suffix == ".py"
         )
-    else:
-        site = Path(
-            subprocess.run(
-                [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.strip()
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    asked = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+    site = Path(asked.stdout.strip())
+    return [site / name if (site / name).is_dir() else site / f"{name}.py" for name in PACKAGES]
+
+
+def rows_of(
+    arguments: argparse.Namespace, folders: list[Path], base: Path, python: Path, models: dict[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """A row a target; and for each model a row a target, measured anew where rules left something open."""
+    known: dict[str, dict[str, Any]] = {}
+    if arguments.rows and arguments.rows.exists():
+        for line in arguments.rows.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            known[row["target"] + row.get("model", "")] = row
+    rows: list[dict[str, Any]] = []
+    others: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
+    begun = time.monotonic()
+
+    def row_of(target: testgen.Target, root: Path, file: Path, model: str) -> dict[str, Any] | None:
+        row = known.get(f"{file.relative_to(root)}::{target.qualname}{model}")
+        if row is not None or time.monotonic() - begun > arguments.stop_after:
+            return row
+        row = measure(target, root, file, python, [models[model]] if model else [], arguments.seconds)
+        if model:
+            row["model"] = model
+        if arguments.rows:
+            with arguments.rows.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+        _common.say(
+            f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  {row.get('share') or 0:4.0%} "
+            f"{row.get('killed', 0)}/{row.get('mutants', 0)} mutants  {model} {row.get('problem', '')[:90]}"
         )
-        folders = [site / name if (site / name).is_dir() else site / f"{name}.py" for name in PACKAGES]
+        return row
+
+    for number, target in enumerate(sample(folders, arguments.limit, arguments.seed)):
+        root = workspace_of(target, folders, base)
+        folder = next(item for item in folders if target.path.is_relative_to(item) or target.path == item)
+        file = root / target.path.relative_to(folder.parent)
+        row = row_of(target, root, file, "")
+        if row is None:
+            break
+        rows.append(row)
+        for name in models if number < arguments.model_limit else ():
+            # where nothing is left open the model is not asked: the row is the same
+            again = row_of(target, root, file, name) if row.get("survivors") or row.get("missed") else row
+            if again is not None:
+                others[name].append(again)
+    return rows, others
+
+
+def main() -> None:
+    arguments = _arguments()
+    cache = Path(os.environ.get("DSASSIST_BENCH_CACHE", Path.home() / ".cache" / "dsassist-bench"))
+    python = arguments.python or (Path(sys.executable) if arguments.source else environment(cache / "testgen-packages"))
+    folders = _folders(arguments, python)
     for tool in ("pytest", "coverage"):
         if subprocess.run([str(python), "-c", f"import {tool}"], capture_output=True, check=False).returncode:
             sys.exit(f"{python} has no {tool}: install it there, or name another interpreter with --python")
-    sources: list[Any] = []
-    if arguments.model:
-        sources = [_model()]
-    rows: list[dict[str, Any]] = []
-    known = {}
-    if arguments.rows and arguments.rows.exists():
-        known = {(row["target"]): row for row in map(json.loads, arguments.rows.read_text().splitlines())}
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as base:
-        for target in sample(folders, arguments.limit, arguments.seed):
-            root = workspace_of(target, folders, Path(base))
-            folder = next(item for item in folders if target.path.is_relative_to(item) or target.path == item)
-            file = root / target.path.relative_to(folder.parent)
-            row = known.get(f"{file.relative_to(root)}::{target.qualname}")
-            if row is None:
-                if time.monotonic() - begun > arguments.stop_after:
-                    break
-                row = measure(target, root, file, python, sources, arguments.seconds)
-                if arguments.rows:
-                    with arguments.rows.open("a") as out:
-                        out.write(json.dumps(row) + "\n")
-                print(
-                    f"{row['target']:60} {row['delivered']:2} tests  {row['seconds']:5.1f} s  "
-                    f"{row.get('share') or 0:.0%} lines  "
-                    f"{row.get('killed', 0)}/{row.get('mutants', 0)} mutants  {row.get('problem', '')[:90]}",
-                    flush=True,
-                )
-            rows.append(row)
-        for root in sorted(Path(base).iterdir()):
+    models = {name: testgen_model.source(name) for name in arguments.model or ()}
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder).resolve()
+        rows, others = rows_of(arguments, folders, base, python, models)
+        for root in sorted(base.iterdir()):
             own = [row for row in rows if row["delivered"] and row["package"] == root.name]
             if own:
                 fresh_runs(python, root, own, arguments.runs)
     figures = figures_of(rows, arguments.runs)
-    if arguments.planted:
-        figures |= testgen_peer.planted(python, arguments.pynguin, 8.0)
+    for name, with_model in others.items():
+        figures |= testgen_model.figures(name, rows[: len(with_model)], with_model)
+    program = None
     if arguments.pynguin:
+        installed = arguments.pynguin == "install"
+        program = testgen_peer.pynguin_program(cache / "testgen-pynguin") if installed else Path(arguments.pynguin)
+    if arguments.planted:
+        figures |= testgen_peer.planted(python, program, 8.0)
+    if program is not None:
         known_folders = {folder.stem: folder for folder in folders}
         modules = [(known_folders[name.partition(".")[0]], name) for name in arguments.pynguin_modules]
-        figures |= testgen_peer.against_pynguin(arguments.pynguin, python, modules, arguments.seconds, 40)
+        figures |= testgen_peer.against_pynguin(program, python, modules, arguments.seconds, 40, arguments.keep)
     inputs = {
         "packages": [folder.stem for folder in folders],
         "targets": len(rows),
         "seed": arguments.seed,
-        "model": bool(arguments.model),
+        "models": list(models),
     }
     _common.report(
         "testgen", inputs=inputs, figures=figures, ratios=ratios_of(figures), packages=("coverage", "pytest")
     )
-
-
-def _model() -> Any:
-    return testgen.ModelSource(create(Settings()), seconds=30.0)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,40 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import _common
+
 from dsassist.assist import testgen
 from dsassist.assist.testgen import mutate
 
-__all__ = ["against_pynguin", "planted"]
+__all__ = ["against_pynguin", "environment", "planted", "pynguin_program"]
+
+PYNGUIN = "pynguin==0.48.0"
 
 PLANTED = Path(__file__).parent / "data" / "planted_bugs.py"
+
+
+def environment(folder: Path, packages: list[str]) -> Path:
+    """The interpreter of a virtual environment with ``packages``; made once, whole or not at all."""
+    python, complete = folder / "bin" / "python", folder / "complete.txt"
+    wanted = "\n".join(packages)
+    if not complete.exists() or complete.read_text(encoding="utf-8") != wanted:
+        _common.say(f"installing {', '.join(packages)} into {folder}")
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
+        complete.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def pynguin_program(cache: Path) -> Path:
+    """Pynguin in an environment of its own: it pins what the packages under test need newer."""
+    return environment(cache, [PYNGUIN]).with_name("pynguin")
 
 
 def pynguin(program: Path, root: Path, module: str, seconds: float, out: Path) -> str:
@@ -109,9 +132,10 @@ def ours(root: Path, file: Path, python: Path, seconds: float) -> tuple[str, lis
 
 
 def against_pynguin(
-    program: Path, python: Path, modules: list[tuple[Path, str]], seconds: float, most: int
+    program: Path, python: Path, modules: list[tuple[Path, str]], seconds: float, most: int, keep: Path | None = None
 ) -> dict[str, Any]:
-    """Figures of both on the same modules. ``modules``: (file or package folder, dotted module name)."""
+    """Figures of both on the same modules. ``modules``: (file or package folder, dotted module name). ``keep``: a
+    folder for both suites of each."""
     rows = []
     for source, module in modules:
         with tempfile.TemporaryDirectory() as base:
@@ -133,9 +157,11 @@ def against_pynguin(
                 row[f"{name}_coverage"] = coverage_of(python, root, file, text, _body_lines(targets)) if text else 0.0
                 good = row[f"{name}_passes"]
                 row[f"{name}_mutation"] = mutation_score(python, root, file, text, targets, most) if good else 0.0
-            row["text_ours"], row["text_pynguin"] = mine, theirs
+                if keep is not None and text:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / f"{module}_{name}.py").write_text(text, encoding="utf-8")
             rows.append(row)
-            print({key: value for key, value in row.items() if not key.startswith("text")}, flush=True)
+            _common.say(", ".join(f"{key} {value}" for key, value in row.items()))
     count = max(1, len(rows))
     keys = ("ours_coverage", "pynguin_coverage", "ours_mutation", "pynguin_mutation", "ours_s", "pynguin_s")
     return {f"peer_{key}": round(sum(row[key] for row in rows) / count, 4) for key in keys} | {

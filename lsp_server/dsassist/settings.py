@@ -171,6 +171,9 @@ class TestgenSettings:
     seconds: float = 60.0
     """Time budget for one function."""
 
+    model: bool = False
+    """Ask the model for more inputs where rules leave lines unreached or planted bugs unnoticed. Takes longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

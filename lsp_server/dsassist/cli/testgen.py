@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.live import Live
@@ -18,8 +20,11 @@ from rich.table import Table
 from dsassist.assist import testgen
 from dsassist.backend import create
 from dsassist.cli.common import console, error_console, user_settings
-from dsassist.errors import TestGenerationError, WorkspaceError
+from dsassist.errors import DsassistError, TestGenerationError, WorkspaceError
 from dsassist_model import paths
+
+if TYPE_CHECKING:
+    from dsassist.index import Index
 
 __all__ = ["register"]
 
@@ -168,23 +173,27 @@ def _one(
         return grid
 
     async def run() -> testgen.FileReport:
-        sources: list[Any] = []
         backend = create(user_settings()) if model else None
-        if backend is not None:
-            sources.append(testgen.ModelSource(backend, seed=options.seed))
+        helpers = [testgen.ModelSource(backend, seed=options.seed)] if backend is not None else []
         try:
-            return await testgen.generate(
-                path,
-                targets,
-                workspace=workspace,
-                python=python,
-                options=options,
-                sources=sources,
-                on_progress=lambda progress: show(progress),
-            )
+            with _index(workspace) as index:
+                report = await testgen.generate(
+                    path,
+                    targets,
+                    workspace=workspace,
+                    python=python,
+                    options=options,
+                    helpers=helpers,
+                    callers=testgen.callers_in(index) if index is not None else None,
+                    on_progress=lambda progress: show(progress),
+                )
         finally:
             if backend is not None:
                 await backend.close()
+        for helper in helpers:
+            if helper.problem:
+                error_console.print(f"The model: {helper.problem}", style="yellow", markup=False)
+        return report
 
     if quiet or not error_console.is_terminal:
 
@@ -199,6 +208,25 @@ def _one(
             live.update(table())
 
         return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _index(workspace: Path) -> Iterator[Index | None]:
+    """The workspace's index, brought up to date; None where it cannot be had: then calls are found by name."""
+    from dsassist.index import Index, Limits
+
+    settings = user_settings().index
+    try:
+        limits = Limits(settings.exclude, settings.max_files, settings.max_file_kilobytes * 1024)
+        index = Index.open(workspace, paths.cache_dir(), limits)
+    except DsassistError:
+        yield None
+        return
+    try:
+        index.update()
+        yield index
+    finally:
+        index.close()
 
 
 def _write(report: testgen.FileReport) -> None:
@@ -250,9 +278,11 @@ def _kept_head(report: testgen.FileReport) -> str:
 def _show_target(target: testgen.TargetReport) -> None:
     mark = "[green]✓[/]" if target.kept else "[yellow]–[/]"
     tests = f"{len(target.kept)} test{'' if len(target.kept) == 1 else 's'}"
-    caught = f"{target.killed} of {target.mutants} planted bugs caught"
-    facts = f"{target.covered_after} of {target.lines} lines, {caught}, {target.seconds:.1f} s"
-    console.print(f"{mark} [bold]{escape(target.target)}[/]  {tests}; {facts}", soft_wrap=True)
+    lines = f"{_from(target.covered_before)}{target.covered_after} of {target.lines} lines"
+    caught = f"{_from(target.killed_before)}{target.killed} of {target.mutants} planted bugs caught"
+    console.print(
+        f"{mark} [bold]{escape(target.target)}[/]  {tests}; {lines}, {caught}, {target.seconds:.1f} s", soft_wrap=True
+    )
     if target.problem:
         console.print(f"    {escape(target.problem)}", style="yellow", soft_wrap=True)
     if not target.kept and target.dropped:
@@ -260,8 +290,17 @@ def _show_target(target: testgen.TargetReport) -> None:
             f"{count} {why}" for why, count in sorted(target.dropped.items(), key=lambda item: -item[1])[:4]
         )
         console.print(f"    dropped: {escape(reasons)}", style="dim", soft_wrap=True)
+    if target.kept and target.survivors:
+        shown = "; ".join(f"line {item}" for item in target.survivors[:3])
+        more = f" and {len(target.survivors) - 3} more" if len(target.survivors) > 3 else ""
+        console.print(f"    unnoticed: {escape(shown)}{more}", style="dim", soft_wrap=True)
     for suspicion in target.suspicions:
         console.print(
             f"    [red]suspected bug[/] ({suspicion.confidence}): {escape(suspicion.call)}: {escape(suspicion.why)}",
             soft_wrap=True,
         )
+
+
+def _from(before: int) -> str:
+    """What the project's own tests did already."""
+    return f"{before} → " if before else ""

@@ -1,21 +1,19 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
-from dsassist.assist.testgen import Consent, ModelSource, changed_lines, mutate, project, repair, select
+from dsassist.assist.testgen import Consent, changed_lines, mutate, project, repair, select
 from dsassist.assist.testgen.case import double_quoted, import_lines
 from dsassist.assist.testgen.render import extend
 from dsassist.assist.testgen.sandbox import Limits, Sandbox
 from dsassist.assist.testgen.sources import Facts
 from dsassist.assist.testgen.sources.docstring import examples
 from dsassist.assist.testgen.sources.inputs import parameter_hints
-from dsassist.backend.types import Completion, CompletionRequest
-from dsassist.errors import BackendUnavailable, TestGenerationError
+from dsassist.errors import TestGenerationError
 
 
 def facts(tmp_path: Path, source: str, name: str = "f") -> Facts:
@@ -93,36 +91,6 @@ def test_repair_keeps_what_parses() -> None:
         "assert f(3)",
     ]
     assert repair.statements("```\n???") == []
-
-
-class FakeBackend:
-    def __init__(self, text: str | Exception) -> None:
-        self.text, self.asked = text, []
-
-    async def complete(self, request: CompletionRequest) -> list[Completion]:
-        self.asked.append(request)
-        if isinstance(self.text, Exception):
-            raise self.text
-        return [Completion(self.text)]
-
-
-def test_the_model_gives_inputs_and_never_expectations(tmp_path: Path) -> None:
-    backend = FakeBackend(
-        'x = "a"\n    assert f(x, 2) == "wrong"\n    with pytest.raises(ValueError):\n        f("", -1)\n'
-    )
-    source = ModelSource(backend, draws=2)  # type: ignore[arg-type]
-    found = asyncio.run(source.seeds(facts(tmp_path, "def f(a, b):\n    return a * b\n")))
-    assert ("result = f(x, 2)", ('x = "a"'.replace('"', "'"),), "") in [
-        (seed.act, seed.setup, seed.expected) for seed in found
-    ]
-    assert any(seed.act == "result = f('', -1)" for seed in found)
-    assert backend.asked[0].suffix is not None and "def f(a, b)" in backend.asked[0].prompt
-
-
-def test_a_model_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
-    source = ModelSource(FakeBackend(BackendUnavailable("nobody listens")))  # type: ignore[arg-type]
-    assert asyncio.run(source.seeds(facts(tmp_path, "def f(a):\n    return a\n"))) == []
-    assert "nobody listens" in source.problem
 
 
 def test_consent_is_remembered_and_a_damaged_file_means_no(tmp_path: Path) -> None:

@@ -46,12 +46,21 @@ class Editor:
             return None
 
 
+ABLE = types.ClientCapabilities(
+    workspace=types.WorkspaceClientCapabilities(
+        workspace_edit=types.WorkspaceEditClientCapabilities(
+            document_changes=True,
+            resource_operations=[types.ResourceOperationKind.Create],
+            change_annotation_support=types.ChangeAnnotationsSupportOptions(),
+        )
+    )
+)
+
+
 async def start(editor: Editor, path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> str:
     monkeypatch.setenv("DSASSIST_HOME", str(home))
     await editor.client.start_io(sys.executable, "-I", "-m", "dsassist", "lsp", env=dict(os.environ))
-    await editor.client.initialize_async(
-        types.InitializeParams(capabilities=types.ClientCapabilities(), root_uri=path.parent.as_uri())
-    )
+    await editor.client.initialize_async(types.InitializeParams(capabilities=ABLE, root_uri=path.parent.as_uri()))
     editor.client.initialized(types.InitializedParams())
     uri = path.as_uri()
     item = types.TextDocumentItem(uri=uri, language_id="python", version=1, text=path.read_text())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dsassist.assist.testgen.consent import Consent
 from dsassist.assist.testgen.engine import Options, Progress, generate
+from dsassist.assist.testgen.indexed import callers_in
 from dsassist.assist.testgen.oracle import Suspicion
 from dsassist.assist.testgen.project import find_python, find_workspace
 from dsassist.assist.testgen.report import STAGES, FileReport, Kept, TargetReport
@@ -26,6 +27,7 @@ __all__ = [
     "Suspicion",
     "Target",
     "TargetReport",
+    "callers_in",
     "changed_lines",
     "find_python",
     "find_workspace",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Case", "bare_module", "double_quoted", "import_lines", "indented"]
+__all__ = ["Case", "bare_module", "double_quoted", "import_lines", "indented", "redirected", "wrapped"]
 
 Origin = tuple[str, str]
 
@@ -24,6 +25,7 @@ class Case:
     imports: dict[str, Origin]
     source: str
     arcs: frozenset[tuple[int, int]]
+    jumps: frozenset[int] = frozenset()
     kind: str = ""
     exception: str = ""
     match: str = ""
@@ -45,6 +47,7 @@ class Case:
             imports={name: (origin[0], origin[1]) for name, origin in found["imports"].items()},
             source=found["source"],
             arcs=frozenset((arc[0], arc[1]) for arc in found["arcs"]),
+            jumps=frozenset(found.get("jumps", ())),
             kind=found.get("kind", ""),
             exception=found.get("type", "") if found["outcome"] == "raise" else "",
             match=found.get("match", ""),
@@ -64,14 +67,55 @@ class Case:
         )
 
     @property
-    def prints(self) -> bool:
-        """Whether standard output is asserted."""
-        return any(fact[0].startswith("output.") for fact in self.facts)
+    def invariant(self) -> str:
+        """The kind of property that it checks for many values, "" for one call."""
+        return str(self.job.get("property", ""))
+
+    @property
+    def streams(self) -> list[tuple[str, str]]:
+        """(function of contextlib, name of the text) for standard output and standard error, where asserted."""
+        known = (("redirect_stdout", "output"), ("redirect_stderr", "errors"))
+        return [item for item in known if any(fact[0].startswith(f"{item[1]}.") for fact in self.facts)]
+
+
+def redirected(act: str, streams: list[tuple[str, str]], contextlib: str = "contextlib", io: str = "io") -> str:
+    """``act`` inside a with statement that catches ``streams``."""
+    if not streams:
+        return act
+    heads = ", ".join(f"{contextlib}.{function}({io}.StringIO()) as {name}" for function, name in streams)
+    return f"with {heads}:\n{indented(act)}"
 
 
 def indented(code: str, by: int = 4) -> str:
     """``code`` moved right, lines of multi-line strings too (none are generated)."""
     return "\n".join(" " * by + line if line.strip() else line for line in code.splitlines())
+
+
+def wrapped(code: str, width: int = 100) -> str:
+    """Lines of ``code`` that are too long, with the arguments of their outermost call one a line."""
+    return "\n".join(_wrapped(line) if len(line) > width else line for line in code.splitlines())
+
+
+def _wrapped(line: str) -> str:
+    space = line[: len(line) - len(line.lstrip())]
+    text = line.strip()
+    try:
+        statement = ast.parse(text).body[0]
+    except (SyntaxError, IndexError):
+        return line
+    value = getattr(statement, "value", None) or getattr(statement, "test", None)
+    while isinstance(value, ast.Compare):
+        value = value.left
+    if not isinstance(value, ast.Call) or not (value.args or value.keywords) or value.end_col_offset is None:
+        return line
+    parts = [*value.args, *value.keywords]
+    if any(isinstance(item, ast.GeneratorExp) for item in parts):  # its place includes the call's own parentheses
+        return line
+    data = text.encode()
+    start = parts[0].col_offset
+    inner = [data[item.col_offset : item.end_col_offset].decode() for item in parts]
+    head, tail = data[:start].decode(), data[value.end_col_offset - 1 :].decode()
+    return "\n".join([space + head, *(f"{space}    {item}," for item in inner), space + tail])
 
 
 def double_quoted(code: str) -> str:
@@ -132,9 +176,7 @@ def bare_module(cases: list[Case]) -> str:
     parts = ["import contextlib as _contextlib, io as _io, re as _re", *import_lines(names), _APPROX]
     for number, case in enumerate(cases):
         body = list(case.setup)
-        act = case.act
-        if case.prints:
-            act = "with _contextlib.redirect_stdout(_io.StringIO()) as output:\n" + indented(act)
+        act = redirected(case.act, case.streams, "_contextlib", "_io")
         if case.outcome == "raise":
             check = f"assert _re.search({case.match}, str(error))" if case.match else "pass"
             body.append(
@@ -142,6 +184,6 @@ def bare_module(cases: list[Case]) -> str:
                 "else:\n    raise AssertionError"
             )
         else:
-            body += [act, *map(_assertion, case.facts)]
+            body += [act, *(_assertion(fact) for fact in case.facts if fact[1] != "holds")]
         parts.append(f"def case_{number}(tmp_path):\n" + indented("\n".join(body)))
     return "\n".join(parts) + "\n"

@@ -6,43 +6,25 @@ import ast
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dsassist.assist.testgen import minimise, mutate, oracle, project
-from dsassist.assist.testgen.case import Case, bare_module
+from dsassist.assist.testgen import project
+from dsassist.assist.testgen.baseline import Baseline, ExistingTests
+from dsassist.assist.testgen.pipeline import Pipeline
 from dsassist.assist.testgen.probing import Probe
 from dsassist.assist.testgen.render import Rendered, extend, formatted, render
 from dsassist.assist.testgen.report import FileReport, Kept, TargetReport
 from dsassist.assist.testgen.sandbox import Limits, Sandbox
-from dsassist.assist.testgen.sources import Facts, Source
+from dsassist.assist.testgen.sources import Facts, Helper, Source
 from dsassist.assist.testgen.sources.callsites import CallSiteSource
 from dsassist.assist.testgen.sources.docstring import DocstringSource
-from dsassist.assist.testgen.sources.inputs import parameter_hints
 from dsassist.assist.testgen.target import Target, read_tree
 from dsassist.assist.testgen.verify import Runner
 from dsassist.errors import DsassistError, TestGenerationError
 
 __all__ = ["Options", "Progress", "generate"]
-
-_BLOCKED = {
-    "network": "reaches for the network",
-    "processes": "starts processes",
-    "writes": "writes outside its scratch folder",
-    "environment": "reads files of this machine",
-    "input": "reads standard input",
-}
-_USELESS = {
-    "setup": "its set-up fails",
-    "timeout": "runs too long",
-    "hang": "hangs",
-    "died": "ends the interpreter",
-    "output": "prints without end",
-    "memory": "needs too much memory",
-    "recursion": "recurses too deep",
-    "crash": "raises by accident",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +49,9 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
+Callers = Callable[[Target], Mapping[Path, frozenset[int]] | None]
+
+
 def _silent(_: Progress) -> None:
     pass
 
@@ -79,15 +64,21 @@ async def generate(
     python: Path,
     options: Options | None = None,
     sources: Sequence[Source] = (),
+    helpers: Sequence[Helper] = (),
+    callers: Callers | None = None,
     on_progress: Callable[[Progress], None] = _silent,
 ) -> FileReport:
     """Tests for ``targets``, all of ``path``. Cancelling the awaiting task ends every process of the run.
+
+    ``helpers`` (the model) are asked for what rules leave open. ``callers``: file → lines (from 1) of the calls that an
+    index knows, None where it knows nothing of the target; without it call sites are found by name.
 
     Raises:
         TestGenerationError: the module cannot be imported, or the system cannot run the sandbox.
         WorkspaceError: the workspace cannot be read.
     """
-    run = _Run(path.resolve(), workspace.resolve(), python, options or Options(), sources, on_progress)
+    run = _Run(path.resolve(), workspace.resolve(), python, options or Options(), on_progress)
+    run.sources, run.helpers, run.callers = [*run.sources, *sources], helpers, callers
     try:
         return await run.generate(targets)
     finally:
@@ -101,11 +92,12 @@ class _Run:
         workspace: Path,
         python: Path,
         options: Options,
-        sources: Sequence[Source],
         on_progress: Callable[[Progress], None],
     ) -> None:
         self.path, self.workspace, self.python, self.options = path, workspace, python, options
-        self.sources: list[Source] = [DocstringSource(), CallSiteSource(), *sources]
+        self.sources: list[Source] = [DocstringSource(), CallSiteSource()]
+        self.helpers: Sequence[Helper] = ()
+        self.callers: Callers | None = None
         self.on_progress = on_progress
         self.sandbox: Sandbox | None = None
         self.total = 0
@@ -151,11 +143,9 @@ class _Run:
                 remedy="Rename it to a valid module name.",
             )
         self.total = len(targets)
-        needed = [
-            self.workspace / self.path.relative_to(self.workspace).parts[0],
-            self.workspace / "tests",
-            self.workspace / "test",
-        ]
+        related = project.related_tests(self.path, self.workspace, {target.name for target in targets})
+        needed = [self.workspace / self.path.relative_to(self.workspace).parts[0]]
+        needed += [self.workspace / "tests", self.workspace / "test", *(item.parent for item in related)]
         self.sandbox = box = await asyncio.to_thread(
             lambda: Sandbox(self.workspace, limits=self.options.limits, needed=needed)
         )
@@ -169,26 +159,37 @@ class _Run:
         with contextlib.suppress(DsassistError):
             await asyncio.to_thread(self._load, probes[1], names, {})
         file = FileReport(self.path, test_path, style, [], str(box.confinement), str(self.python), existing=existing)
-        rendered: list[Rendered] = []
+        there = ExistingTests(
+            box,
+            self.python,
+            style,
+            [box.work / name.root.relative_to(self.workspace) for name in names],
+            [box.work / item.relative_to(self.workspace) for item in related],
+            module,
+            box.work / self.path.relative_to(self.workspace),
+        )
+        proposed: list[tuple[Pipeline, list[Rendered]]] = []
         taken = _test_names(existing)
         for target in targets:
             started = time.monotonic()
             report = TargetReport(target.qualname, target.line)
             file.targets.append(report)
+            known = self.callers(target) if self.callers else None
+            usages = await asyncio.to_thread(project.usages, target, self.workspace, known)
+            pipeline = Pipeline(
+                Facts(target, source, tree, module, usages),
+                report,
+                probes,
+                self.options,
+                lambda stage, report=report: self._say(report, stage),  # type: ignore[misc]
+                self.sources,
+                self.helpers,
+                isinstance(has, dict) and bool(has.get("hypothesis")) and style == "pytest",
+                self._baseline(there, target) if related else None,
+            )
             try:
-                facts = Facts(
-                    target,
-                    source,
-                    tree,
-                    module,
-                    project.usages(target.name, self.workspace, self.path) if not target.owner else (),
-                )
-                cases = await self._cases(facts, report, probes)
-                parameters = _parameters(target)
-                made = render(target.qualname, cases, style, parameters, taken)
-                made = await self._verified(made, report, style, [name.root for name in names], test_path, existing)
-                rendered += made
-                self._account(report, made)
+                cases = await pipeline.cases()
+                proposed.append((pipeline, render(target.qualname, cases, style, _parameters(target), taken)))
             except TestGenerationError as error:
                 report.problem = str(error)
                 for position, probe in enumerate(probes):
@@ -197,124 +198,39 @@ class _Run:
                         await asyncio.to_thread(self._load, probes[position], names, {})
             report.seconds = time.monotonic() - started
             self.done += 1
-            self._say(report, "done")
+            self._say(report, "waiting for its fresh runs" if proposed and proposed[-1][0] is pipeline else "done")
+        runner = Runner(box, self.python, style, there.roots)
+        inside = test_path.is_relative_to(self.workspace)
+        place = box.work / (test_path.relative_to(self.workspace).parent if inside else Path())
+        started = time.monotonic()
+        await self._verify(proposed, runner, place / "test_dsassist_generated.py")
+        for pipeline, made in proposed:
+            pipeline.report.seconds += (time.monotonic() - started) / len(proposed)
+            self._account(pipeline, made)
+            self._say(pipeline.report, "done")
+        rendered = [item for _, made in proposed for item in made]
         if rendered:
-            stem = self.path.stem
-            text = extend(existing, rendered, style, stem)
+            text = extend(existing, rendered, style, self.path.stem)
             file.text = formatted(text, self.workspace, test_path) if not existing else text
         return file
 
-    async def _cases(self, facts: Facts, report: TargetReport, probes: list[Probe]) -> list[Case]:
-        """Kept cases of one target, in the order they are to be shown."""
-        target, budget = facts.target, self.options.seconds
-        self._say(report, "gathering")
-        seeds = [seed for source in self.sources for seed in await source.seeds(facts)]
-        self._say(report, "calling it")
-        place = {"start": target.start, "end": target.end}
-        job = {
-            "op": "explore",
-            "qualname": target.qualname,
-            **place,
-            "hints": parameter_hints(facts),
-            "seeds": [seed.as_job() for seed in seeds],
-            "seconds": max(2.0, min(10.0, budget / 4)),
-            "seed": self.options.seed,
-        }
-        found = await asyncio.to_thread(probes[0].ask, job, timeout=budget)
-        if not found["ok"]:
-            raise TestGenerationError(f"{target.qualname}: {found['error']}")
-        report.lines = len(found["lines"])
-        counts = found["counts"]
-        report.funnel["generated"] = report.funnel["parses"] = counts["tried"]
-        lost = counts.get("setup", 0)
-        report.funnel["collects"] = counts["tried"] - lost
-        for key, why in _USELESS.items():
-            report.drop(why, counts.get(key, 0))
-        for flag, why in _BLOCKED.items():
-            report.drop(why, counts.get(f"flag {flag}", 0))
-        report.funnel["passes"] = max(
-            0, report.funnel["collects"] - sum(counts.get(key, 0) for key in _USELESS if key != "setup")
-        )
-        everything = [Case.of(item) for item in found["candidates"]]
-        report.suspicions += oracle.crashes(target, everything)
-        good = [case for case in everything if _usable(case)]
-        good, suspicions = oracle.judge_examples(target, good)
-        report.suspicions += suspicions
-        report.suspicions += oracle.contradictions(target, good)
-        if suspicions:
-            report.drop("contradicts the docstring", len(suspicions))
-        chosen = minimise.shortlist(good, 48)
-        self._say(report, "observing again")
-        answer = await asyncio.to_thread(
-            probes[1].ask,
-            {"op": "replay", **place, "candidates": [case.job for case in chosen], "seconds": min(15.0, budget / 4)},
-            timeout=budget,
-        )
-        stable = [case for case, again in zip(chosen, answer.get("answers", []), strict=False) if _settle(case, again)]
-        report.drop("differs from run to run", len(chosen) - len(stable))
-        share = len(stable) / len(chosen) if chosen else 0.0
-        report.funnel["stable"] = round(report.funnel["passes"] * share)
-        self._say(report, "planting bugs")
-        wrong = mutate.mutants(target, seed=self.options.seed, limit=self.options.mutants)
-        report.mutants = len(wrong)
-        if not stable:
-            return []
-        scored = await asyncio.to_thread(
-            probes[0].ask,
-            {
-                "op": "score",
-                **place,
-                "tests": bare_module(stable),
-                "count": len(stable),
-                "mutants": [item.source for item in wrong],
-                "path": target.qualname.split("."),
-                "limit": 1.5,
-                "seconds": min(20.0, budget / 3),
-            },
-            timeout=budget,
-        )
-        if not scored["ok"]:
-            raise TestGenerationError(f"{target.qualname}: {scored['error']}")
-        broken = set(scored["broken"])
-        kills: dict[int, set[int]] = {}
-        for mutant, tests in scored["killed"].items():
-            for number in tests:
-                kills.setdefault(number, set()).add(int(mutant))
-        for number, case in enumerate(stable):
-            case.kills = frozenset(kills.get(number, ()))
-        stable = [case for number, case in enumerate(stable) if number not in broken]
-        kept, raising, killing = minimise.smallest(stable)
-        report.funnel["raises_coverage"], report.funnel["kills_mutant"] = raising, killing
-        report.drop("kills no planted bug", raising - killing)
-        report.drop("redundant", killing - len(kept))
-        return sorted(kept, key=lambda case: (case.outcome == "raise", not case.stated))
+    def _baseline(self, there: ExistingTests, target: Target) -> Callable[[Sequence[str]], Awaitable[Baseline]]:
+        seconds = min(15.0, self.options.seconds / 4)
+        return lambda mutants: there.measure(target, mutants, seconds=seconds)
 
-    async def _verified(
-        self,
-        made: list[Rendered],
-        report: TargetReport,
-        style: project.Style,
-        roots: list[Path],
-        test_path: Path,
-        existing: str,
-    ) -> list[Rendered]:
-        """Those that pass every one of ``options.rounds`` fresh runs of the project's test runner."""
-        if not made:
-            return made
-        assert self.sandbox is not None
-        box = self.sandbox
-        runner = Runner(box, self.python, style, [box.work / root.relative_to(self.workspace) for root in roots])
-        file = (
-            box.work
-            / (test_path.relative_to(self.workspace).parent if test_path.is_relative_to(self.workspace) else Path())
-            / "test_dsassist_generated.py"
-        )
+    async def _verify(self, proposed: list[tuple[Pipeline, list[Rendered]]], runner: Runner, file: Path) -> None:
+        """Leave those that pass every one of ``options.rounds`` fresh runs of the project's test runner, all in one
+        file; where the run itself breaks down, each target's alone."""
         for _ in range(2):
+            everything = [item for _, made in proposed for item in made]
+            if not everything:
+                return
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(extend("", made, style, "generated"), encoding="utf-8")
-            names = {item.name for item in made}
+            file.write_text(extend("", everything, runner.style, "generated"), encoding="utf-8")
+            names = {item.name for item in everything}
+            report = next(pipeline.report for pipeline, made in proposed if made)
             _, passed, output = await asyncio.to_thread(
-                lambda names=names: runner.stable(  # type: ignore[misc]
+                lambda names=names, report=report: runner.stable(  # type: ignore[misc]
                     file,
                     names,
                     self.options.rounds,
@@ -322,55 +238,33 @@ class _Run:
                     on_round=lambda n: self._say(report, f"fresh run {n} of {self.options.rounds}"),
                 )
             )
+            if output and len(proposed) > 1:
+                for one in proposed:
+                    await self._verify([one], runner, file)
+                return
             if output:
                 report.problem = f"The test runner broke down: {_last_line(output)}"
-            fine = [item for item in made if item.name in passed]
-            report.drop("fails in a fresh run", len(made) - len(fine))
-            made = fine
-            if passed == names or not made:
-                break
-        return made
+            for pipeline, made in proposed:
+                pipeline.report.drop("fails in a fresh run", sum(item.name not in passed for item in made))
+                made[:] = [item for item in made if item.name in passed]
+            if passed == names:
+                return
 
-    def _account(self, report: TargetReport, made: list[Rendered]) -> None:
+    def _account(self, pipeline: Pipeline, made: list[Rendered]) -> None:
+        report, before = pipeline.report, pipeline.before
         cases = [case for item in made for case in item.cases]
         report.funnel["kept"] = len(cases)
-        covered = {line for case in cases for arc in case.arcs for line in arc if line > 0}
-        report.covered_after = min(report.lines, len(covered))
-        report.killed = len(set().union(*(case.kills for case in cases), frozenset()))
+        covered = {line for case in cases for arc in case.arcs for line in arc if line > 0} | before.lines
+        dead = set(before.killed).union(*(case.kills for case in cases))
+        report.covered_after, report.killed = len(covered & pipeline.lines), len(dead)
+        report.missed = sorted(pipeline.lines - covered)
+        report.survivors = [f"{item.line}: {item.change}" for n, item in enumerate(pipeline.wrong) if n not in dead]
         for item in made:
             lines = {line for case in item.cases for arc in case.arcs for line in arc if line > 0}
             kills = set().union(*(case.kills for case in item.cases))
             report.kept.append(
                 Kept(item.name, item.cases[0].source, item.cases[0].stated, len(lines), len(kills), len(item.cases))
             )
-
-
-def _usable(case: Case) -> bool:
-    if set(case.job.get("flags", ())) & set(_BLOCKED) or not case.job.get("good", True):
-        return False
-    if case.outcome == "return":
-        return bool(case.facts)
-    return case.outcome == "raise" and bool(case.exception) and bool(case.arcs)
-
-
-def _settle(case: Case, again: dict[str, object]) -> bool:
-    """Keep the facts that hold in the second process as well."""
-    if again.get("outcome") != case.outcome or again.get("kind") != case.kind:
-        return False
-    if case.outcome == "raise":
-        if again.get("match", "") != case.match:
-            case.match = ""
-        return True
-    other = again.get("facts")
-    known = {tuple(fact) for fact in other} if isinstance(other, list) else set()
-    case.facts = [fact for fact in case.facts if tuple(fact) in known]
-    if (
-        all(fact[1] == "isinstance" for fact in case.facts)
-        and case.job.get("facts")
-        and len(case.facts) < len(case.job["facts"])
-    ):
-        return False  # all that was specific was bound to the run
-    return bool(case.facts)
 
 
 def _parameters(target: Target) -> list[str]:

@@ -12,7 +12,7 @@ def shortlist(cases: list[Case], size: int) -> list[Case]:
     always."""
     paths: dict[object, list[Case]] = {}
     for case in sorted(cases, key=lambda item: (not item.stated, not item.purpose, item.cost)):
-        paths.setdefault((case.arcs, case.outcome, case.exception), []).append(case)
+        paths.setdefault((case.arcs, case.jumps, case.outcome, case.exception), []).append(case)
     chosen: list[Case] = []
     depth = 0
     while len(chosen) < size and any(len(path) > depth for path in paths.values()):
@@ -24,42 +24,49 @@ def shortlist(cases: list[Case], size: int) -> list[Case]:
 
 
 def smallest(
-    cases: list[Case], covered: frozenset[tuple[int, int]] = frozenset(), *, most: int = 14
+    cases: list[Case],
+    covered: frozenset[tuple[int, int]] = frozenset(),
+    *,
+    dead: frozenset[int] = frozenset(),
+    most: int = 16,
 ) -> tuple[list[Case], int, int]:
-    """Greedy choice: each kept case raises coverage over ``covered`` and kills a mutant
-    that those kept before it left alive.
+    """Greedy choice: each kept case kills a mutant that those kept before it left alive, and raises coverage.
+
+    ``covered`` and ``dead`` are what the project's own tests reach and kill. A case has to reach beyond ``covered``,
+    or, where those tests run the target already, to kill what they leave alive.
 
     Returns:
         The kept cases in the order of choice, how many raise coverage, how many of those kill a mutant at all.
     """
-    raising = [case for case in cases if case.arcs - covered]
-    killing = [case for case in raising if case.kills]
+    raising = [case for case in cases if case.arcs - covered or (covered and case.kills - dead)]
+    killing = [case for case in raising if case.kills - dead]
     kept: list[Case] = []
-    dead: set[int] = set()
+    gone: set[int] = set(dead)
     reached: set[tuple[int, int]] = set(covered)
     pool = list(killing)
     while pool and len(kept) < most:
         best = min(
             pool,
             key=lambda case: (
-                not (case.kills - dead),
+                not (case.invariant and case.kills - gone),
+                not (case.kills - gone),
                 not (case.stated and case.arcs - reached),
                 case.mocks > 0,
                 not case.purpose,
-                -2 * len(case.kills - dead) - len(case.arcs - reached),
+                -2 * len(case.kills - gone) - len(case.arcs - reached),
                 case.cost,
             ),
         )
-        if not best.kills - dead:
+        if not best.kills - gone:
             break
         pool.remove(best)
         kept.append(best)
-        dead |= best.kills
+        gone |= best.kills
         reached |= best.arcs
-    # a case chosen early may have become redundant
+    # a case chosen early may have become redundant; an invariant says more than the values that notice the same bugs
     for case in sorted(kept, key=lambda item: (item.stated, -item.mocks, len(item.kills))):
-        others = set().union(*(other.kills for other in kept if other is not case), frozenset())
+        others = set(dead).union(*(other.kills for other in kept if other is not case))
         paths = set(covered).union(*(other.arcs for other in kept if other is not case))
-        if not case.kills - others and not case.arcs - paths:
+        if not case.invariant and not case.kills - others and not case.arcs - paths:
             kept.remove(case)
     return kept, len(raising), len(killing)

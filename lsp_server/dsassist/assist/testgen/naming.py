@@ -43,7 +43,15 @@ def _outcomes(cases: list[Case]) -> str:
     return kinds.pop() if len(kinds) == 1 else "gives_expected_values"
 
 
+_INVARIANT = {
+    "round trip": "can_be_undone", "idempotent": "twice_is_once", "involution": "twice_is_nothing", "ordered": "is_in_order",
+    "length": "keeps_length", "bounded": "stays_in_bounds",
+}  # fmt: skip
+
+
 def _outcome(case: Case) -> str:
+    if case.invariant:
+        return _INVARIANT[case.invariant]
     if case.outcome == "raise":
         return f"raises_{snake(case.exception.rpartition('.')[2])}"
     if not case.facts:
@@ -51,7 +59,7 @@ def _outcome(case: Case) -> str:
     left, relation, right = case.facts[0]
     if left == "result" and relation == "is" and right in ("True", "False", "None"):
         return f"is_{right.lower()}"
-    if left.startswith("output."):
+    if left.startswith(("output.", "errors.")):
         return "prints"
     if not left.startswith(
         ("result", "list(result", "len(result", "sorted(result", "str(result", "repr(result", "type(result")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dsassist.assist.testgen.case import Case
 from dsassist.assist.testgen.target import Target
 
-__all__ = ["Suspicion", "contradictions", "judge_examples"]
+__all__ = ["Suspicion", "broken_invariants", "contradictions", "crashes", "judge_examples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,26 @@ class Suspicion:
     call: str
     why: str
     confidence: str
+
+
+def broken_invariants(target: Target, cases: list[Case]) -> list[Suspicion]:
+    """Properties that the docstring states and that do not hold for every value."""
+    found = []
+    for case in cases:
+        if case.invariant and case.job.get("stated") and case.outcome == "raise" and case.kind == "AssertionError":
+            example = re.search(r"holds\(\s*(.+?),?\s*\)", str(case.job.get("message", "")), re.DOTALL)
+            shown = f"{target.name}: {' '.join(example.group(1).split())}" if example else target.name
+            why = f"the docstring promises {_PROMISED[case.invariant]}; this does not hold: {case.job['claim']}"
+            found.append(Suspicion(target.qualname, shown, why, "stated"))
+    return found
+
+
+_PROMISED = {
+    "round trip": "the inverse of another function",
+    "idempotent": "that doing it twice changes nothing",
+    "involution": "that doing it twice gives the same back",
+    "ordered": "a sorted result",
+}
 
 
 def _call(case: Case) -> str:

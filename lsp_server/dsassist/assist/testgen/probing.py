@@ -37,6 +37,7 @@ class Probe:
             "PYTHONHASHSEED": str(seed),
             "HOME": str(home),
             "TMPDIR": str(self.scratch),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.scratch / "hypothesis"),
             "TZ": "UTC" if seed == 0 else "Asia/Tokyo",
         }
         if "DSASSIST_PROBE_DEBUG" in os.environ:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dsassist.assist.testgen.sources import Usage
+from dsassist.assist.testgen.target import Target
 from dsassist.errors import TestGenerationError, WorkspaceError
 
-__all__ = ["ImportName", "Style", "find_python", "find_workspace", "import_names", "test_file", "usages"]
+__all__ = [
+    "ImportName",
+    "Style",
+    "find_python",
+    "find_workspace",
+    "import_names",
+    "related_tests",
+    "test_file",
+    "usages",
+]
 
 Style = Literal["pytest", "unittest"]
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini")
@@ -154,21 +165,44 @@ def _style(tests: list[Path], has_pytest: bool) -> Style:
     return "unittest" if classes and not functions else "pytest"
 
 
-def usages(name: str, workspace: Path, skip: Path, *, limit: int = 12) -> tuple[str, ...]:
-    """Source of other Python files that mention ``name(``, tests first."""
-    word = re.compile(rf"\b{re.escape(name)}\(")
-    found: list[str] = []
-    for path in sorted(_python_files(workspace)[:800], key=lambda item: not _is_test(item)):
-        if path == skip or len(found) >= limit:
+def usages(
+    target: Target, workspace: Path, known: Mapping[Path, frozenset[int]] | None = None, *, limit: int = 12
+) -> tuple[Usage, ...]:
+    """Other Python files that call ``target``, tests first: those of ``known`` (from the index: file → lines of calls,
+    from 1), else those in which its name stands before a parenthesis."""
+    special = target.name in ("__init__", "__new__", "__post_init__", "__call__")
+    word = re.compile(rf"\b{re.escape(target.owner.rpartition('.')[2] if special else target.name)}\(")
+    if known is None and re.fullmatch(r"__\w+__", target.name) and not special:
+        return ()
+    files = list(known) if known is not None else _python_files(workspace)[:800]
+    found: list[Usage] = []
+    for path in sorted(files, key=lambda item: (not _is_test(item), item)):
+        if path.resolve() == target.path.resolve() or len(found) >= limit:
             continue
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
-        if word.search(text) and len(text) < 200_000:
-            try:
-                ast.parse(text)
-            except (SyntaxError, ValueError):
-                continue
-            found.append(text)
+        if len(text) < 200_000 and (known is not None or word.search(text)):
+            inside = path.resolve().is_relative_to(workspace.resolve())
+            names = import_names(path, workspace) if inside and not _is_test(path) else []
+            lines = known[path] if known is not None else None
+            found.append(Usage(text, names[0].name if names else "", lines))
     return tuple(found)
+
+
+def related_tests(path: Path, workspace: Path, names: set[str], *, limit: int = 12) -> list[Path]:
+    """Test files of the project that mention the module or one of ``names``, the module's own first."""
+    stem = path.stem if path.stem != "__init__" else path.parent.name
+    word = re.compile(rf"\b({'|'.join(map(re.escape, sorted({stem, *names})))})\b")
+    found = []
+    for item in _python_files(workspace):
+        if _is_test(item):
+            try:
+                text = item.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            if word.search(text):
+                found.append(item)
+    found.sort(key=lambda item: (stem not in item.stem, len(item.parts), str(item)))
+    return found[:limit]

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsassist.assist.testgen.case import Case, Origin, double_quoted, import_lines, indented
+from dsassist.assist.testgen.case import Case, Origin, double_quoted, import_lines, indented, redirected, wrapped
 from dsassist.assist.testgen.naming import snake, test_name
 from dsassist.assist.testgen.project import Style
 
@@ -18,6 +18,14 @@ __all__ = ["Rendered", "extend", "formatted", "grouped", "render"]
 
 _OBSERVED = "# Characterises today's behaviour."
 _STATED = "# Stated by the docstring."
+_INVARIANT = {
+    "round trip": "# What one function makes, the other takes back.",
+    "idempotent": "# Doing it twice changes nothing more.",
+    "involution": "# Doing it twice gives back what was there.",
+    "ordered": "# The result is in order.",
+    "length": "# Nothing is lost and nothing is added.",
+    "bounded": "# The result stays within the bounds.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,14 @@ def grouped(cases: list[Case]) -> list[list[Case]]:
 
 
 def _group_key(case: Case) -> object:
-    if case.outcome != "return" or len(case.facts) != 1 or case.setup or not case.arguments or "\n" in case.act:
+    if (
+        case.invariant
+        or case.outcome != "return"
+        or len(case.facts) != 1
+        or case.setup
+        or not case.arguments
+        or "\n" in case.act
+    ):
         return None
     left, relation, _ = case.facts[0]
     if left != "result" or relation not in ("==", "is") or _arguments_text(case) not in case.act:
@@ -65,6 +80,8 @@ def render(qualname: str, cases: list[Case], style: Style, parameters: list[str]
 
 def _one(qualname: str, group: list[Case], style: Style, parameters: list[str], taken: set[str]) -> Rendered:
     name = test_name(qualname, group, taken)
+    if group[0].invariant:
+        return _invariant(qualname, name, group[0])
     imports = {label: origin for case in group for label, origin in case.imports.items()}
     lines = [_STATED if group[0].stated else _OBSERVED]
     decorator = ""
@@ -87,11 +104,22 @@ def _one(qualname: str, group: list[Case], style: Style, parameters: list[str], 
     imports |= needed
     if style == "unittest":
         arguments = ["self"]
-    code = double_quoted(f"{decorator}def {name}({', '.join(arguments)}):\n" + indented("\n".join([*lines, *body])))
+    code = f"{decorator}def {name}({', '.join(arguments)}):\n" + indented("\n".join([*lines, *body]))
+    code = wrapped(double_quoted(code))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     return Rendered(
         name, code, {label: origin for label, origin in imports.items() if label in used}, tuple(group), qualname
     )
+
+
+def _invariant(qualname: str, name: str, case: Case) -> Rendered:
+    """A property test. ``derandomize``: the same examples every time, so that it does not fail one day in a hundred."""
+    job = case.job
+    code = (
+        f"@settings(deadline=None, derandomize=True)\n@given({job['given']})\ndef {name}({job['named']}):\n"
+        f"    {_INVARIANT[case.invariant]}\n    {job['claim']}"
+    )
+    return Rendered(name, double_quoted(code), case.imports, (case,), qualname)
 
 
 def _parametrised(
@@ -146,9 +174,9 @@ def _body(case: Case, style: Style) -> tuple[list[str], dict[str, Origin]]:
             )
         return [*body, opener, indented(act)], needed
     facts = case.facts
-    if case.prints:
+    if case.streams:
         needed |= {"contextlib": ("contextlib", ""), "io": ("io", "")}
-        act = "with contextlib.redirect_stdout(io.StringIO()) as output:\n" + indented(act)
+        act = redirected(act, case.streams)
     elif (
         len(facts) == 1
         and facts[0][0] == "result"

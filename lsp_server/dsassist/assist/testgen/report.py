@@ -30,7 +30,8 @@ class Kept:
 
 @dataclass(slots=True)
 class TargetReport:
-    """One function. Lines and mutants are counts; ``covered_after`` is what the kept tests execute."""
+    """One function. Lines and mutants are counts; ``before`` is what the project's own
+    tests execute and notice, ``covered_after`` and ``killed`` what they and the kept tests do together."""
 
     target: str
     line: int
@@ -38,9 +39,15 @@ class TargetReport:
     funnel: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     dropped: dict[str, int] = field(default_factory=dict)
     lines: int = 0
+    covered_before: int = 0
     covered_after: int = 0
     mutants: int = 0
+    killed_before: int = 0
     killed: int = 0
+    survivors: list[str] = field(default_factory=list)
+    """Planted bugs that no delivered test notices, as ``line N: what was changed``."""
+    missed: list[int] = field(default_factory=list)
+    """Lines that no delivered test executes."""
     suspicions: list[Suspicion] = field(default_factory=list)
     problem: str = ""
     seconds: float = 0.0

@@ -202,6 +202,8 @@ class Builder:
         for path in (f"{module}.{qualname}", f"{module.lstrip('_')}.{qualname}"):
             if STANDARD.get(path):
                 return self.standard(path)
+        if typing.is_typeddict(kind):
+            return self._typed_dict(kind, depth)
         if issubclass(kind, enum.Enum):
             code = self._name(kind)
             return [Value(f"{code}.{member.name}") for member in list(kind)[:6]] if code else []
@@ -210,6 +212,18 @@ class Builder:
         if depth >= _DEPTH:
             return self.stand_in(kind)
         return self.instances(kind, depth)[:10] or self.stand_in(kind)
+
+    def _typed_dict(self, kind: type, depth: int) -> list[Value]:
+        hints = hints_of(kind, self.module)
+        items = {key: (self.of(hint, key, depth + 1) or self.guess(key))[0] for key, hint in hints.items()}
+        groups = [list(items), *([key] for key in items), []]
+        return [
+            Value(
+                "{" + ", ".join(f'"{key}": {items[key].code}' for key in group) + "}",
+                setups(items[key] for key in group),
+            )
+            for group in groups
+        ][:12]
 
     def stand_in(self, kind: type | None = None) -> list[Value]:
         """A mock, with the class's interface where it can be named."""
@@ -338,7 +352,7 @@ class Builder:
         if calls:
             for keyword, required, values, name in slots:
                 if not required and keyword != "*":
-                    calls += [[*calls[0], (keyword or name, value)] for value in values[:2]]
+                    calls += [[*calls[0], (keyword or name, value)] for value in values[:3]]
         return [
             Value(
                 call_text(code, [(name, value.code) for name, value in call]),

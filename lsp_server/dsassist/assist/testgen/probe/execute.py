@@ -60,6 +60,16 @@ class NoInput(io.StringIO):
         return ""
 
 
+def whole_text(message: str) -> str:
+    """Code of a pattern that matches ``message`` and nothing longer; of a long one its beginning."""
+    ends = len(message) <= 120
+    shown = message if ends else message[:80]
+    escaped = re.sub(r"([\[\]\\.^$*+?{}|()])", r"\\\1", shown)
+    pattern = f"^{escaped}$" if ends else f"^{escaped}"
+    raw = "\\" in pattern and "\\\\" not in pattern and '"' not in pattern and pattern.isprintable()
+    return f'r"{pattern}"' if raw else quote(pattern)
+
+
 class Executor:
     """``target``: (file, first line, last line). ``roots``: where the project's files are."""
 
@@ -75,6 +85,9 @@ class Executor:
         self.names, self.observer, self.guard, self.scratch = names, observer, guard, scratch
         self.target, self.statements = target, statements
         self.call_limit = 1.0
+        self.module: Any = None
+        self.shared: tuple[str, ...] = ()
+        """Names of variables of ``module`` that a call may change."""
         self._raises: dict[str, list[tuple[int, int]]] = {}
         self._count = 0
 
@@ -104,9 +117,10 @@ class Executor:
             return {"outcome": "setup", "error": f"{type(error).__name__}: {error}"}
         namespace["tmp_path"] = folder
         answer: dict[str, Any] = {}
-        captured = Capture()
-        saved, sys.stdout = sys.stdout, captured
-        tracer = Tracer(*self.target, self.statements)
+        captured, complaints = Capture(), Capture()
+        saved = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = captured, complaints
+        tracer = Tracer(*self.target, self.statements, fine=True)
 
         def perform() -> None:
             try:
@@ -115,8 +129,10 @@ class Executor:
             except BaseException as error:  # noqa: BLE001 - whatever a setup raises means that it is no setup
                 answer.update(outcome="setup", error=f"{type(error).__name__}: {error}"[:300])
                 return
-            captured.seek(0)
-            captured.truncate()
+            for stream in (captured, complaints):
+                stream.seek(0)
+                stream.truncate()
+            shared = self._shared() if "read" not in candidate else {}
             before = {name: self._state(namespace.get(name)) for name in candidate.get("watch", ())}
             try:
                 with fork.time_limit(self.call_limit), tracer:
@@ -133,28 +149,37 @@ class Executor:
                 answer["outcome"] = "return"
                 try:
                     with fork.time_limit(2.0):
-                        facts = self._facts(namespace, candidate, before, captured.getvalue())
+                        printed = {"output": captured.getvalue(), "errors": complaints.getvalue()}
+                        facts = self._facts(namespace, candidate, before, printed)
+                        facts += self._shared_facts(shared, namespace, candidate, answer)
                 except fork.TooLong:
                     facts = []
-                answer["facts"] = facts
+                answer["facts"] = (
+                    facts if "property" not in candidate else [["property", "holds", candidate["property"]]]
+                )
                 answer["kind"] = type(namespace.get("result")).__name__
 
         try:
             flags = self.guard.watched(perform)
         finally:
-            sys.stdout = saved
+            sys.stdout, sys.stderr = saved
         if NoInput.touched:
             flags.add("input")
         answer["flags"] = sorted(flags)
-        answer["arcs"] = sorted(tracer.arcs)
+        answer["arcs"], answer["jumps"] = sorted(tracer.arcs), sorted(tracer.jumps)
         # what the observation named is known to this child only
-        codes = [*candidate["setup"], candidate["act"], answer.get("type", ""), answer.get("match", "")]
+        codes = [
+            *candidate["setup"],
+            answer.get("act", candidate["act"]),
+            answer.get("type", ""),
+            answer.get("match", ""),
+        ]
         codes += [part for fact in answer.get("facts", ()) for part in (fact[0], fact[2])]
         answer["imports"] = {name: self.names.table[name] for code in codes for name in self.names.used(code)}
         return answer
 
     def _facts(
-        self, namespace: dict[str, Any], candidate: dict[str, Any], before: dict[str, Any], printed: str
+        self, namespace: dict[str, Any], candidate: dict[str, Any], before: dict[str, Any], printed: dict[str, str]
     ) -> list[Fact]:
         facts: list[Fact] = self.observer.facts(namespace["result"], "result") if "result" in namespace else []
         for name in candidate.get("watch", ()):
@@ -170,11 +195,54 @@ class Executor:
                 known = {(fact[0].removeprefix("x"), *fact[1:]) for fact in before[name]}
                 changed = [item for item in changed if (item[0].removeprefix(name), *item[1:]) not in known]
             facts += changed[:4]
-        if printed and self.observer.literals.text_is_stable(printed):
+        for name in candidate.get("read", ()):
+            facts += self.observer.facts(namespace[name], name)
+        for stream, text in printed.items():
+            if text and self.observer.literals.text_is_stable(text):
+                try:
+                    facts.append([f"{stream}.getvalue()", "==", self.observer.literals.write(text)])
+                except Unwritable:
+                    pass
+        return facts
+
+    def _shared(self) -> dict[str, str]:
+        """Code of the module's variables that the target may change, as they are before the call."""
+        found = {}
+        for name in self.shared:
             try:
-                facts.append(["output.getvalue()", "==", self.observer.literals.write(printed)])
+                found[name] = self.observer.literals.write(getattr(self.module, name))
+            except (Unwritable, AttributeError):
+                continue
+        return found
+
+    def _shared_facts(
+        self, shared: dict[str, str], namespace: dict[str, Any], candidate: dict[str, Any], answer: dict[str, Any]
+    ) -> list[Fact]:
+        """What became of them. The act is wrapped so that a test gives every variable back as it was."""
+        facts: list[Fact] = []
+        act = candidate["act"]
+        read: list[str] = []
+        for name, before in shared.items():
+            value = getattr(self.module, name, None)
+            try:
+                if self.observer.literals.write(value) == before:
+                    continue
             except Unwritable:
                 pass
+            local = name.lower().strip("_")
+            if local in namespace or local in self.names.table or not local.isidentifier():
+                local = f"{local}_after"
+            found = self.observer.facts(value, local)
+            setattr(self.module, name, eval(before, self.names.namespace([before])))
+            if not found:
+                continue
+            patch, home = self.names.ref("unittest.mock", "patch"), self.names.ref(self.module.__name__)
+            inner = "\n".join("    " + line for line in act.splitlines())
+            act = f'with {patch}.object({home}, "{name}", {before}):\n{inner}\n    {local} = {home}.{name}'
+            read.append(local)
+            facts += found
+        if read:
+            answer.update(act=act, read=read)
         return facts
 
     def _state(self, value: Any) -> Any:
@@ -185,12 +253,12 @@ class Executor:
         return self._all(value, "x")
 
     def _all(self, value: Any, name: str) -> list[Fact]:
-        """Facts about every attribute, to see what a call changed."""
-        ordinary, self.observer.most = self.observer.most, 30
+        """Facts about every attribute that is stored, to see what a call changed: to look must change nothing."""
+        ordinary, self.observer.most, self.observer.properties = self.observer.most, 30, False
         try:
             return list(self.observer.facts(value, name))
         finally:
-            self.observer.most = ordinary
+            self.observer.most, self.observer.properties = ordinary, True
 
     def _mock_facts(self, mock: NonCallableMock, name: str) -> list[Fact]:
         calls = [call for call in mock.mock_calls if "__" not in call[0]]
@@ -215,7 +283,7 @@ class Executor:
     def _raised(self, error: BaseException, answer: dict[str, Any]) -> None:
         answer["outcome"] = "raise"
         answer["kind"] = type(error).__name__
-        answer["message"] = str(error)[:300]
+        answer["message"] = "\n".join([str(error), *getattr(error, "__notes__", ())])[:300]
         # not extract_tb: it reads the source files, which the guard would take for the call's own doing
         frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
         on_purpose = isinstance(error, SystemExit) or self._at_raise(*frames[-1])
@@ -232,15 +300,12 @@ class Executor:
         stable = (
             on_purpose
             and message
-            and len(message) <= 100
+            and len(message) <= 400
             and "\n" not in message
             and self.observer.literals.text_is_stable(message)
         )
-        if isinstance(error, SystemExit):
-            stable = False
-        if stable and not isinstance(error, KeyError):
-            plain = not re.search(r"[][\\.^$*+?{}|()]", message)
-            answer["match"] = quote(message) if plain else f"{self.names.ref('re')}.escape({quote(message)})"
+        if stable and not isinstance(error, SystemExit):
+            answer["match"] = whole_text(message)
 
     def _at_raise(self, filename: str, line: int) -> bool:
         if not any(filename.startswith(place) for place in self.guard.readable[:1]):

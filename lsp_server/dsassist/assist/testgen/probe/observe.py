@@ -41,6 +41,8 @@ class Observer:
         self.literals = literals
         self.most = 6
         """Attributes of an object that are asserted."""
+        self.properties = True
+        """Whether properties are read, too: one may compute, and keep, what a test would not."""
 
     def facts(self, value: Any, name: str = "result", depth: int = 0) -> list[Fact]:
         """Facts about ``value``, the strongest first; empty where nothing lasting can be said."""
@@ -141,13 +143,12 @@ class Observer:
             facts += [fact for fact in found if fact[1] != "isinstance"][:2]
         return facts
 
-    @staticmethod
-    def _attribute_names(value: Any) -> list[str]:
+    def _attribute_names(self, value: Any) -> list[str]:
         names = list(getattr(value, "__dict__", {}))
         for kind in type(value).__mro__:
             slots = vars(kind).get("__slots__", ())
             names += [slots] if isinstance(slots, str) else list(slots)
-            if kind.__module__ != "builtins":
+            if self.properties and kind.__module__ != "builtins":
                 names += [
                     name for name, item in vars(kind).items() if isinstance(item, property) and not name.startswith("_")
                 ]

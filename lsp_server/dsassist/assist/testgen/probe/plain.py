@@ -9,12 +9,16 @@ __all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "STANDARD", "Value", "named"]
 
 
 class Value(NamedTuple):
-    """An argument: ``code`` evaluates to it after the lines of ``setup`` ran. ``mock`` when a stand-in, not the real thing; ``loose`` when the annotation does not promise it."""
+    """An argument: ``code`` evaluates to it after the lines of ``setup`` ran. ``mock`` when a stand-in, not the real thing; ``loose`` when the annotation does not promise it.
+
+    ``after``: attributes to set on it, ``name = value``.
+    """
 
     code: str
     setup: tuple[str, ...] = ()
     mock: bool = False
     loose: bool = False
+    after: tuple[str, ...] = ()
 
 
 BY_TYPE: dict[str, tuple[str, ...]] = {
@@ -128,7 +132,7 @@ BY_NAME: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"^(is_|has_|should_|allow_|use_|enable|strict|verbose|force|reverse|recursive|ignore_|inplace|debug|quiet|flag)", "bool", ()),
     (r"^(n|i|j|k|m|count|num|size|length|width|height|depth|level|index|idx|limit|maxsize|step|indent|port|year|position|pos|start|end|stop|offset"
      r"|times|total|max_\w+|min_\w+|n_\w+|num_\w+|\w+_count|\w+_size|\w+_length|\w+_width|base|precision|digits|seed|timeout|lineno|line_number|code)$", "int", ()),
-    (r"(^|_)(url|uri|href|link)$", "str", ('"https://example.com/a/b?x=1#top"', '"http://user:pw@localhost:8080"', '"/relative"')),
+    (r"(^|_)(url|uri|href|link)$", "str", ('"https://example.com/a/b?x=1#top"', '"http://example.com/a"', '"http://user:pw@localhost:8080"', '"/relative"')),
     (r"(^|_)(path|filename|file_name|filepath|dirname|directory|folder|file_path)$", "path", ('"folder/name.txt"', '"name.tar.gz"')),
     (r"(^|_)email(_address)?$", "str", ('"user@example.com"',)),
     (r"(^|_)(date|day)$", "str", ()),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import random
+import re
+import sys
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +17,17 @@ from _dsassist_probe.combine import call_text
 from _dsassist_probe.execute import Executor
 from _dsassist_probe.plain import BY_TYPE, Value
 from _dsassist_probe.regex import matching
+from _dsassist_probe.trace import Tracer
+from _dsassist_probe.vary import Words, varied, with_attribute
 
 __all__ = ["Slot", "explore", "slots_of"]
 
-_PER_PATH = 14
+_PER_PATH = 8
+_PATIENCE = 448
+"""Calls without news after which the search ends while lines are missing."""
+_REFUSED = re.compile(
+    r"property '(\w+)' of '\w+' object has no setter|object attribute '(\w+)' is read-only|field '(\w+)'"
+)
 _USELESS = {"setup", "timeout", "output", "memory", "hang", "died", "unrun", "recursion"}
 
 
@@ -28,6 +37,13 @@ class Slot:
     def __init__(self, name: str, keyword: str, optional: bool, values: list[Value]) -> None:
         self.name, self.keyword, self.optional = name, keyword, optional
         self.values = values
+        self.fields: list[str] = []
+        """Attributes of it that the target reads."""
+        self._rank: dict[Value, int] = {value: number for number, value in reversed(list(enumerate(values)))}
+
+    def rank(self, value: Value) -> int:
+        """How far from ordinary; what was made by varying another value comes after all of them."""
+        return self._rank.get(value, 12 + len(value.code) // 12 + 6 * len(value.after))
 
 
 def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder) -> list[Slot]:
@@ -107,21 +123,27 @@ def _evaluate(expression: str, module: types.ModuleType) -> Any:
 
 
 def _by_attributes(attributes: list[str], builder: Builder) -> list[Value]:
-    """Objects of the module's classes that have what the code uses of the parameter, else a plain namespace."""
+    """Objects of the project's classes that have what the code uses of the parameter: those of the module first."""
+    top = builder.module.__name__.partition(".")[0]
+    modules = [
+        module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == top and module is not None
+    ]
+    classes: dict[type, None] = {}
+    for module in (builder.module, *modules):
+        for item in list(vars(module).values()):
+            if isinstance(item, type) and item.__module__.partition(".")[0] == top:
+                classes.setdefault(item)
+    wanted = set(attributes)
     found: list[Value] = []
-    for item in list(vars(builder.module).values()):
-        if isinstance(item, type) and item.__module__.partition(".")[0] == builder.module.__name__.partition(".")[0]:
-            known = set(dir(item)) | set(getattr(item, "__annotations__", ()))
-            if set(attributes) <= known:
-                found += builder.instances(item, 1)[:3]
-    return found[:6]
+    fitting = [item for item in classes if wanted <= set(dir(item)) | set(getattr(item, "__annotations__", ()))]
+    for item in sorted(fitting, key=lambda kind: len(kind.__mro__))[:3]:
+        made = builder.instances(item, 1)[:3]
+        found += [*builder.used(item, made, "", "made")[:3], *made]
+    return found[:8]
 
 
-class _Call:
-    """A choice of one value (or none) a slot."""
-
-    def __init__(self, picks: tuple[int, ...]) -> None:
-        self.picks = picks
+Picks = tuple["Value | None", ...]
+"""A value a slot, None where an optional argument is left out."""
 
 
 def explore(
@@ -132,105 +154,145 @@ def explore(
     budget: fork.Budget,
     wanted: set[int],
     generator: random.Random,
-    runs: int = 420,
+    words: Words | None = None,
+    runs: int = 1200,
 ) -> tuple[list[dict[str, Any]], dict[str, int], list[dict[str, Any]]]:
-    """Candidates worth keeping, with their outcomes, counts of what was tried, and some that failed."""
-    kept: list[dict[str, Any]] = []
-    counts: dict[str, int] = {"tried": 0}
-    paths: dict[Any, int] = {}
-    covered: set[tuple[int, int]] = set()
-    corpus: list[tuple[int, ...]] = []
-    seen: set[str] = set()
-    failures: list[dict[str, Any]] = []
-    stale = 0
+    """Candidates worth keeping, with their outcomes, counts of what was tried, and some that failed.
 
-    def batch(candidates: Sequence[tuple[dict[str, Any], tuple[int, ...] | None]]) -> int:
+    First every value of every slot; then, guided by new lines and branches, combinations of values and values with
+    other literals, for as long as that finds something or lines are missing.
+    """
+    search = _Search(slots, shape, executor, budget)
+    if seeds:
+        search.batch([(seed, None) for seed in seeds])
+    if slots or shape.get("bare"):
+        base: Picks = tuple(None if slot.optional else slot.values[0] for slot in slots)
+        single = [
+            (pick, _varied(base, position, value))
+            for position, slot in enumerate(slots)
+            for pick, value in enumerate(slot.values)
+        ]
+        search.calls([base, *(picks for pick, picks in single if pick < 4)])
+        search.calls([picks for pick, picks in single if pick >= 4])
+        fruitless = rounds = 0
+        while budget.left > 0.3 and search.counts["tried"] < runs and slots and not search.stuck and rounds < 200:
+            missing = not wanted <= {line for arc in search.covered for line in arc}
+            if fruitless >= (_PATIENCE if missing else _PATIENCE * 3 // 4 if Tracer.one_sided(search.jumps) else 96):
+                break
+            before = search.counts["tried"]
+            news = search.calls([_another(search.corpus or [base], slots, words, generator) for _ in range(32)])
+            fruitless = 0 if news else fruitless + search.counts["tried"] - before
+            rounds += 1
+    return search.kept, search.counts, search.failures[:24]
+
+
+class _Search:
+    def __init__(self, slots: list[Slot], shape: dict[str, Any], executor: Executor, budget: fork.Budget) -> None:
+        self.slots, self.shape, self.executor, self.budget = slots, shape, executor, budget
+        self.kept: list[dict[str, Any]] = []
+        self.counts: dict[str, int] = {"tried": 0}
+        self.covered: set[tuple[int, int]] = set()
+        self.jumps: set[int] = set()
+        self.corpus: list[Picks] = []
+        self.failures: list[dict[str, Any]] = []
+        self._paths: dict[Any, int] = {}
+        self._seen: set[str] = set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether most calls hang."""
+        return self.counts.get("timeout", 0) + self.counts.get("hang", 0) >= 8
+
+    def calls(self, choices: Sequence[Picks]) -> int:
+        """Try calls; how many jumps between lines are new."""
+        return self.batch([(_candidate(self.slots, picks, self.shape), picks) for picks in choices])
+
+    def batch(self, candidates: Sequence[tuple[dict[str, Any], Picks | None]]) -> int:
+        """Try candidates; how many jumps between lines are new."""
         fresh = []
         for candidate, picks in candidates:
             key = "\n".join([*candidate["setup"], candidate["act"]])
-            if key not in seen:
-                seen.add(key)
+            if key not in self._seen:
+                self._seen.add(key)
                 fresh.append((candidate, picks))
+        executor = self.executor
         answers = fork.in_children(
-            [item[0] for item in fresh], executor.run, prepare=executor.prepare, limit=3.0, budget=budget
+            [item[0] for item in fresh], executor.run, prepare=executor.prepare, limit=3.0, budget=self.budget
         )
+        return sum(self._note(candidate, picks, answer) for (candidate, picks), answer in zip(fresh, answers))  # noqa: B905
+
+    def _note(self, candidate: dict[str, Any], picks: Picks | None, answer: dict[str, Any]) -> int:
+        counts, outcome = self.counts, answer["outcome"]
+        if outcome == "unrun":
+            return 0
+        counts["tried"] += 1
+        for flag in answer.get("flags", ()):
+            counts[f"flag {flag}"] = counts.get(f"flag {flag}", 0) + 1
+        code = [*candidate["setup"], candidate["act"]]
+        if outcome in _USELESS:
+            counts[outcome] = counts.get(outcome, 0) + 1
+            error = answer.get("error", "")
+            self.failures.append({"code": code, "outcome": outcome, "error": error})
+            if refused := _REFUSED.search(error):
+                for slot in self.slots:
+                    slot.fields = [name for name in slot.fields if name not in refused.groups()]
+            if outcome in ("timeout", "hang"):
+                self.executor.call_limit = max(0.25, self.executor.call_limit * 0.7)
+            return 0
+        arcs = {(first, last) for first, last in answer.get("arcs", ())}
+        jumps = set(answer.get("jumps", ()))
+        good = bool(arcs) and (outcome == "return" or answer.get("purpose") or answer.get("ordinary"))
+        if (arcs - self.covered or jumps - self.jumps) and (good or len(self.corpus) < 4) and picks is not None:
+            self.corpus.append(picks)
         news = 0
-        for (candidate, picks), answer in zip(fresh, answers):  # noqa: B905
-            counts["tried"] += 1
-            outcome = answer["outcome"]
-            for flag in answer.get("flags", ()):
-                counts[f"flag {flag}"] = counts.get(f"flag {flag}", 0) + 1
-            if outcome in _USELESS:
-                counts[outcome] = counts.get(outcome, 0) + 1
-                failures.append(
-                    {
-                        "code": [*candidate["setup"], candidate["act"]],
-                        "outcome": outcome,
-                        "error": answer.get("error", ""),
-                    }
-                )
-                if outcome in ("timeout", "hang"):
-                    executor.call_limit = max(0.25, executor.call_limit * 0.7)
-                continue
-            arcs = {(first, last) for first, last in answer.get("arcs", ())}
-            good = bool(arcs) and (outcome == "return" or answer.get("purpose") or answer.get("ordinary"))
-            if arcs - covered and (good or len(corpus) < 4) and picks is not None:
-                corpus.append(picks)
-            if not good:
-                counts["crash"] = counts.get("crash", 0) + 1
-            else:
-                news += len(arcs - covered)
-                covered.update(arcs)
-            path = (outcome, answer.get("kind"), frozenset(arcs), good)
-            paths[path] = paths.get(path, 0) + 1
-            if arcs and paths[path] <= (_PER_PATH if good else 1):
-                kept.append({**candidate, **answer, "good": good, "plain": picks is None})
+        if not good:
+            counts["crash"] = counts.get("crash", 0) + 1
+            if picks is None:
+                failed = f"{answer.get('kind')}: {answer.get('message')}" if outcome == "raise" else "does not call it"
+                self.failures.append({"code": code, "outcome": outcome, "error": failed})
+        else:
+            news = len(arcs - self.covered) + len(jumps - self.jumps)
+            self.covered.update(arcs)
+            self.jumps.update(jumps)
+        path = (outcome, answer.get("kind"), frozenset(arcs), frozenset(jumps), good)
+        self._paths[path] = self._paths.get(path, 0) + 1
+        if arcs and self._paths[path] <= (_PER_PATH if good else 1):
+            self.kept.append({**candidate, **answer, "good": good, "plain": picks is None})
         return news
 
-    if seeds:
-        batch([(seed, None) for seed in seeds])
-    if slots or shape.get("bare"):
-        base = tuple(-1 if slot.optional else 0 for slot in slots)
-        first = [
-            base,
-            *(
-                _varied(base, position, pick)
-                for position, slot in enumerate(slots)
-                for pick in range(min(4, len(slot.values)))
-            ),
-        ]
-        batch([(_candidate(slots, picks, shape), picks) for picks in first])
-        rest = [
-            _varied(base, position, pick) for position, slot in enumerate(slots) for pick in range(4, len(slot.values))
-        ]
-        batch([(_candidate(slots, picks, shape), picks) for picks in rest])
-        while (
-            budget.left > 0.3
-            and counts["tried"] < runs
-            and stale < 4
-            and slots
-            and counts.get("timeout", 0) + counts.get("hang", 0) < 8
+
+def _varied(base: Picks, position: int, value: Value) -> Picks:
+    return (*base[:position], value, *base[position + 1 :])
+
+
+def _another(corpus: list[Picks], slots: list[Slot], words: Words | None, generator: random.Random) -> Picks:
+    """One of the calls that reached something, with one to three arguments changed."""
+    picks = list(generator.choice(corpus[-8:] if generator.random() < 0.6 else corpus))
+    for _ in range(generator.choice((1, 1, 2, 3))):
+        position = generator.randrange(len(slots))
+        slot, value = slots[position], picks[position]
+        if (
+            words is not None
+            and value is not None
+            and slot.fields
+            and value.code[-1:] not in _PLAIN
+            and generator.random() < 0.3
         ):
-            pool = corpus or [base]
-            made = []
-            for _ in range(32):
-                picks = list(generator.choice(pool[-8:] if generator.random() < 0.6 else pool))
-                for _ in range(generator.choice((1, 1, 2, 3))):
-                    position = generator.randrange(len(slots))
-                    slot = slots[position]
-                    picks[position] = generator.randrange(-1 if slot.optional else 0, len(slot.values))
-                made.append((_candidate(slots, tuple(picks), shape), tuple(picks)))
-            stale = 0 if batch(made) else stale + 1
-            if {line for arc in covered for line in arc} >= wanted and stale >= 2:
-                break
-    return kept, counts, failures[:8]
+            picks[position] = with_attribute(value, slot.fields, words, generator)
+        elif (
+            words is not None
+            and value is not None
+            and slot.keyword != "**"
+            and (len(slots) == 1 or generator.random() < 0.6)
+        ):
+            picks[position] = varied(value, words, generator)
+        else:
+            chosen = generator.randrange(-1 if slot.optional else 0, len(slot.values))
+            picks[position] = slot.values[chosen] if chosen >= 0 else None
+    return tuple(picks)
 
 
-def _varied(base: tuple[int, ...], position: int, pick: int) -> tuple[int, ...]:
-    return (*base[:position], pick, *base[position + 1 :])
-
-
-def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any]) -> dict[str, Any]:
+def _candidate(slots: list[Slot], picks: Picks, shape: dict[str, Any]) -> dict[str, Any]:
     """The lines of a test that calls the target with the picked values."""
     setup: list[str] = []
     watch: list[str] = []
@@ -238,31 +300,33 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
     receiver = ""
     skipped = False
     mocks = rank = loose = 0
-    for slot, pick in zip(slots, picks):  # noqa: B905
-        if pick < 0:
+    for slot, value in zip(slots, picks):  # noqa: B905
+        if value is None:
             skipped = True
             continue
-        value = slot.values[min(pick, len(slot.values) - 1)]
         setup += [line for line in value.setup if line not in setup]
         mocks += value.mock
-        rank += pick
+        rank += slot.rank(value)
         loose += value.loose
         code = value.code
         if slot.keyword == "self":
             receiver = shape["variable"]
             if code != receiver:
                 setup.append(f"{receiver} = {code}")
+            setup += [f"{receiver}.{line}" for line in value.after]
             watch.append(receiver)
             continue
         mutable = (
             (code.startswith(("[", "{", "iter(", "set(")) and len(code) > 2)
             or value.mock
+            or value.after
             or (code[:1].isalpha() and code.endswith(")") and "lambda" not in code)
         )
         if mutable and slot.keyword not in ("*", "**"):
             name = slot.name.strip("_") or "argument"
             name = f"{name}_" if name in _TAKEN or name in shape["names"] or name == shape["variable"] else name
             setup.append(f"{name} = {code}")
+            setup += [f"{name}.{line}" for line in value.after]
             watch.append(name)
             code = name
         if slot.keyword == "*":
@@ -288,6 +352,7 @@ def _candidate(slots: list[Slot], picks: tuple[int, ...], shape: dict[str, Any])
     }
 
 
+_PLAIN = "\"']}0123456789"
 _TAKEN = {
     "result",
     "output",

@@ -1,17 +1,20 @@
-"""The jobs: load a module, explore a target, replay candidates, score tests against mutants."""
+"""The jobs: load a module, explore a target, try given calls, replay candidates, score tests against mutants."""
 
 from __future__ import annotations
-import __future__
 
 import ast
+import builtins
+import contextlib
 import importlib
 import importlib.util
+import inspect
+import itertools
 import os
 import random
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,10 @@ from _dsassist_probe.literal import Literals
 from _dsassist_probe.names import Names
 from _dsassist_probe.observe import Observer
 from _dsassist_probe.plain import Value
+from _dsassist_probe.regex import matching
 from _dsassist_probe.shape import Target, shape_of
 from _dsassist_probe.trace import executable_lines, statement_lines
+from _dsassist_probe.vary import Words
 
 __all__ = ["Worker"]
 
@@ -45,6 +50,7 @@ class Worker:
         jobs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "load": self.load,
             "explore": self.explore,
+            "attempt": self.attempt,
             "replay": self.replay,
             "score": self.score,
         }
@@ -112,7 +118,26 @@ class Worker:
         assert self.guard is not None
         observer = Observer(Literals(self.names, [str(Path(self.scratch).parent)]))
         statements = statement_lines(self.tree, start, end)
-        return Executor(self.names, observer, self.guard, self.scratch, (self.file, start, end), statements)
+        executor = Executor(self.names, observer, self.guard, self.scratch, (self.file, start, end), statements)
+        executor.module, executor.shared = self.module, self._shared(start, end)
+        return executor
+
+    def _shared(self, start: int, end: int) -> tuple[str, ...]:
+        """Plain variables of the module that the lines declare ``global``, and containers that they name."""
+        named: set[str] = set()
+        declared: set[str] = set()
+        for node in ast.walk(self.tree):
+            if start <= getattr(node, "lineno", 0) <= end:
+                if isinstance(node, ast.Global):
+                    declared |= set(node.names)
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                    named.add(node.id)
+        held = vars(self.module)
+        plain = {
+            name for name in declared if isinstance(held.get(name), int | float | str | bytes | tuple | type(None))
+        }
+        boxes = {name for name in named | declared if type(held.get(name)) in (list, dict, set)}
+        return tuple(sorted(name for name in plain | boxes if name in held))
 
     def _valid(self, executor: Executor) -> Callable[[list[Value]], list[bool]]:
         def valid(values: list[Value]) -> list[bool]:
@@ -144,26 +169,33 @@ class Worker:
         wanted = {executor.statements.get(line, line) for line in elements}
         budget = fork.Budget(job["seconds"])
         seeds = self._seeds(job["seeds"], target)
-        kept, counts, failed = search.explore(slots, shape, seeds, executor, budget, wanted, generator)
+        node = self._node(start, end)
+        fields = _fields(node)
+
+        def tell_fields() -> None:
+            first = next(iter(inspect.signature(target.function).parameters), "") if target.bound else ""
+            for position, slot in enumerate(slots):
+                own = slot.keyword == "self" or (position == 0 and slot.name == shape["variable"])
+                slot.fields = fields.get(first if own else slot.name, [])
+
+        with contextlib.suppress(ValueError, TypeError):
+            tell_fields()
+        matched = [
+            text for fact in job["hints"].values() for item in fact.get("regexes", ()) for text in matching(item)
+        ]
+        words = Words(node, self.tree, [*matched, *_members(node, self.module, target.owner)])
+        kept, counts, failed = search.explore(slots, shape, seeds, executor, budget, wanted, generator, words)
         if shape["receiver"] and not any(item["good"] for item in kept):
             # nothing works on real objects: let a stand-in take the receiver's place
             self._unbind(shape, slots, builder)
+            with contextlib.suppress(ValueError, TypeError):
+                tell_fields()
             more, extra, _ = search.explore(
-                slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator
+                slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator, words
             )
             kept += more
             counts = {key: counts.get(key, 0) + extra.get(key, 0) for key in {*counts, *extra}}
-        # state of one call must not colour the next: what is kept is observed once more, each in a child of its own
-        alone = fork.in_children(
-            kept, executor.run, prepare=executor.prepare, limit=3.0, budget=fork.Budget(job["seconds"]), batch=1
-        )
-        candidates = []
-        for candidate, again in zip(kept, alone):  # noqa: B905
-            if again["outcome"] in ("return", "raise"):
-                # two children may have given one name to different things: the first one keeps it
-                origins = {name: (origin[0], origin[1]) for name, origin in again["imports"].items()}
-                if all(self.names.table.setdefault(name, origin) == origin for name, origin in origins.items()):
-                    candidates.append({**candidate, **again})
+        candidates = self._alone(kept, executor, job["seconds"])
         return {
             "ok": True,
             "candidates": candidates,
@@ -173,6 +205,56 @@ class Worker:
             "shape": {key: shape[key] for key in ("kind",)},
             "slots": {slot.name: len(slot.values) for slot in slots},
         }
+
+    def _alone(self, kept: list[dict[str, Any]], executor: Executor, seconds: float) -> list[dict[str, Any]]:
+        """State of one call must not colour the next: what is kept is observed once more, each alone in a child."""
+        # two children may have given one name to different things: the first one keeps it
+        kept = [candidate for candidate in kept if self._adopted(candidate)]
+        alone = fork.in_children(
+            kept, executor.run, prepare=executor.prepare, limit=3.0, budget=fork.Budget(seconds), batch=1
+        )
+        candidates = []
+        for candidate, again in zip(kept, alone):  # noqa: B905
+            if again["outcome"] in ("return", "raise") and self._adopted(again):
+                candidates.append({**candidate, **again})
+        return candidates
+
+    def _adopted(self, answer: dict[str, Any]) -> bool:
+        """Take over the names that a child gave; whether none of them means something else here."""
+        origins = {name: (origin[0], origin[1]) for name, origin in answer["imports"].items()}
+        return all(self.names.table.setdefault(name, origin) == origin for name, origin in origins.items())
+
+    def attempt(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Run the given ``seeds`` alone; ``failed`` says why those that came to nothing did."""
+        assert self.module is not None
+        for package in job.get("packages", ()):
+            importlib.import_module(package)  # once here, not in every child
+        if "hypothesis" in job.get("packages", ()):
+            warm_hypothesis()
+        executor = self._executor(job["start"], job["end"])
+        executor.call_limit = job.get("limit", executor.call_limit)
+        target = Target.find(self.module, job["qualname"])
+        seeds = self._seeds(job["seeds"], target)
+        kept, counts, failed = search.explore(
+            [], {}, seeds, executor, fork.Budget(job["seconds"]), set(), random.Random(0)
+        )
+        return {
+            "ok": True,
+            "candidates": self._alone(kept, executor, job["seconds"]),
+            "counts": counts,
+            "failed": failed,
+        }
+
+    def _node(self, start: int, end: int) -> ast.AST:
+        """The definition whose first decorator is at line ``start``."""
+        for node in ast.walk(self.tree):
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and node.end_lineno == end
+                and min([node.lineno, *(item.lineno for item in node.decorator_list)]) == start
+            ):
+                return node
+        return self.tree
 
     @staticmethod
     def _unbind(shape: dict[str, Any], slots: list[search.Slot], builder: Builder) -> None:
@@ -188,11 +270,15 @@ class Worker:
         for seed in seeds:
             code = "\n".join([*seed["setup"], seed["act"]])
             try:
-                loaded = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+                walked = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
             except SyntaxError:
                 continue
+            loaded = {node.id for node in walked} - {node.id for node in walked if isinstance(node.ctx, ast.Store)}
             module_names = vars(self.module)
-            for name in loaded:
+            origins = {name: (origin[0], origin[1]) for name, origin in seed.get("imports", {}).items()}
+            if any(self.names.table.get(name, origin) != origin for name, origin in origins.items()):
+                continue  # a name that means something else here
+            for name in loaded - set(origins):
                 if name in self.names.table or (
                     name not in module_names and name != self.module.__name__.rpartition(".")[2]
                 ):
@@ -201,10 +287,9 @@ class Worker:
                     thing = module_names[name]
                     if isinstance(thing, types.ModuleType):
                         self.names.table[name] = (thing.__name__, "")
-                    elif not hasattr(__builtins__, name):
+                    elif not hasattr(builtins, name):
                         self.names.table[name] = (self.module.__name__, name)
-            for name, (module, attribute) in seed.get("imports", {}).items():
-                self.names.table.setdefault(name, (module, attribute))
+            self.names.table.update(origins)
             made.append({**seed, "mocks": 0, "arguments": seed.get("arguments", [])})
         return made
 
@@ -229,9 +314,52 @@ class Worker:
         """Which tests fail on which mutants."""
         assert self.module is not None
         executor = self._executor(job["start"], job["end"])
-        flags = 0
-        for node in self.tree.body:
-            if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-                for alias in node.names:
-                    flags |= getattr(__future__, alias.name).compiler_flag
-        return {"ok": True, **score.matrix(job, self.file, flags, executor)}
+        return {"ok": True, **score.matrix(job, self.file, score.flags_of(self.tree), executor)}
+
+
+def _fields(node: ast.AST) -> dict[str, list[str]]:
+    """Name → its attributes that are read and not called: ``state.level``."""
+    called = {id(item.func) for item in ast.walk(node) if isinstance(item, ast.Call)}
+    found: dict[str, list[str]] = {}
+    for item in ast.walk(node):
+        if isinstance(item, ast.Attribute) and isinstance(item.value, ast.Name) and isinstance(item.ctx, ast.Load):
+            known = found.setdefault(item.value.id, [])
+            if id(item) not in called and item.attr not in known:
+                known.append(item.attr)
+    return found
+
+
+def _members(node: ast.AST, module: types.ModuleType, owner: type | None) -> Iterator[str | int]:
+    """Some members of the containers that the code looks things up in: ``value in KEYWORDS``, ``self.table[name]``."""
+    boxes: list[ast.expr] = []
+    for item in ast.walk(node):
+        if isinstance(item, ast.Compare) and any(isinstance(kind, ast.In | ast.NotIn) for kind in item.ops):
+            boxes += item.comparators
+        elif isinstance(item, ast.Subscript):
+            boxes.append(item.value)
+        elif isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in ("get", "index"):
+            boxes.append(item.func.value)
+        elif isinstance(item, ast.For | ast.comprehension):
+            boxes.append(item.iter)
+    for box in boxes:
+        held: object = None
+        if isinstance(box, ast.Name):
+            held = vars(module).get(box.id)
+        elif isinstance(box, ast.Attribute) and isinstance(box.value, ast.Name):
+            place = vars(module).get(box.value.id)
+            if box.value.id in ("self", "cls"):
+                held = inspect.getattr_static(owner, box.attr, None) if owner is not None else None
+            elif isinstance(place, type | types.ModuleType):
+                held = inspect.getattr_static(place, box.attr, None)
+        if isinstance(held, dict | list | tuple | set | frozenset):
+            yield from (member for member in itertools.islice(held, 6) if isinstance(member, str | int))
+
+
+def warm_hypothesis() -> None:
+    """Let it make its table of characters here, once, and not in every child: that takes seconds."""
+    import hypothesis
+    from hypothesis import strategies
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hypothesis.find(strategies.text(min_size=1), bool, settings=hypothesis.settings(database=None, max_examples=5))

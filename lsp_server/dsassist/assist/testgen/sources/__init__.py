@@ -8,7 +8,17 @@ from typing import Any, Protocol
 
 from dsassist.assist.testgen.target import Target
 
-__all__ = ["Facts", "Seed", "Source", "observing"]
+__all__ = ["Facts", "Gaps", "Helper", "Seed", "Source", "Usage", "observing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A file's text. ``module``: the name it is imported by, "" where it has none; ``lines`` (1-based): where the index
+    knows a call of the target to be, None where only its name was found."""
+
+    text: str
+    module: str = ""
+    lines: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +29,8 @@ class Facts:
     source: str
     tree: ast.Module
     module: str
-    usages: tuple[str, ...] = ()
-    """Source text of other files of the project that call the target."""
+    usages: tuple[Usage, ...] = ()
+    """Other files of the project that call the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +62,33 @@ class Seed:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What is still open: lines that nothing executes, planted bugs that nothing notices (``line: change``), and calls
+    that were tried and failed (code, error)."""
+
+    missed: tuple[int, ...] = ()
+    survivors: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether another call could add anything."""
+        return bool(self.missed or self.survivors)
+
+
 class Source(Protocol):
     """Gives seeds for a target; an empty list when it has none."""
 
     async def seeds(self, facts: Facts) -> list[Seed]:
+        """Seeds, the most promising first."""
+        ...
+
+
+class Helper(Protocol):
+    """Asked once the others are done, for what they left open."""
+
+    async def help(self, facts: Facts, gaps: Gaps) -> list[Seed]:
         """Seeds, the most promising first."""
         ...
 

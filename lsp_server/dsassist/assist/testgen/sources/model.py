@@ -7,7 +7,7 @@ import ast
 import asyncio
 
 from dsassist.assist.testgen.repair import statements
-from dsassist.assist.testgen.sources import Facts, Seed, observing
+from dsassist.assist.testgen.sources import Facts, Gaps, Seed, observing
 from dsassist.backend.types import Backend, CompletionRequest
 from dsassist.errors import BackendError
 
@@ -17,22 +17,27 @@ _MAX_SOURCE = 4000
 
 
 class ModelSource:
-    """``draws`` completions with different seeds, within ``seconds`` altogether."""
+    """Asked for what rules left open: ``draws`` completions with different seeds, within ``seconds`` altogether.
 
-    def __init__(self, backend: Backend, *, draws: int = 3, seconds: float = 20.0, seed: int = 0) -> None:
+    What failed before is shown with its error, so that the model may do better.
+    """
+
+    def __init__(self, backend: Backend, *, draws: int = 2, seconds: float = 25.0, seed: int = 0) -> None:
         self.backend, self.draws, self.seconds, self.seed = backend, draws, seconds, seed
         self.problem = ""
+        self.asked = 0
 
-    async def seeds(self, facts: Facts) -> list[Seed]:
+    async def help(self, facts: Facts, gaps: Gaps) -> list[Seed]:
         """Seeds from every draw; a model that cannot be reached gives none and leaves the reason in ``problem``."""
         found: dict[str, Seed] = {}
         try:
             async with asyncio.timeout(self.seconds):
-                for draw in range(self.draws):
+                for draw in range(1 if gaps.failed else self.draws):
+                    opening = "" if facts.target.owner or draw % 2 else f"assert {facts.target.name}("
                     request = CompletionRequest(
-                        prompt=_prompt(facts, draw),
+                        prompt=_prompt(facts, gaps, draw) + opening,
                         suffix='\n\n\nif __name__ == "__main__":\n    pytest.main()\n',
-                        max_tokens=160,
+                        max_tokens=140,
                         temperature=0.0 if draw == 0 else 0.8,
                         seed=self.seed + draw,
                         stop=("\ndef ", "\nclass ", "\nif __name__"),
@@ -40,8 +45,9 @@ class ModelSource:
                         priority="background",
                         session="testgen",
                     )
+                    self.asked += 1
                     for completion in await self.backend.complete(request):
-                        for seed in seeds_of(_opening(facts, draw) + completion.text, facts):
+                        for seed in seeds_of(opening + completion.text, facts):
                             found.setdefault("\n".join([*seed.setup, seed.act]), seed)
         except TimeoutError:
             self.problem = "the model ran out of time"
@@ -50,11 +56,7 @@ class ModelSource:
         return list(found.values())[:24]
 
 
-def _opening(facts: Facts, draw: int) -> str:
-    return "" if facts.target.owner or draw % 2 else f"assert {facts.target.name}("
-
-
-def _prompt(facts: Facts, draw: int) -> str:
+def _prompt(facts: Facts, gaps: Gaps, draw: int) -> str:
     lines = facts.source.splitlines()
     code = "\n".join(lines[facts.target.start - 1 : facts.target.end])
     if facts.target.owner:
@@ -63,12 +65,16 @@ def _prompt(facts: Facts, draw: int) -> str:
                 whole = "\n".join(lines[node.lineno - 1 : node.end_lineno])
                 code = whole if len(whole) < _MAX_SOURCE else f"{lines[node.lineno - 1]}\n    ...\n{code}"
     wanted = facts.target.owner.partition(".")[0] or facts.target.name
-    flavour = ("", " with edge cases", " with typical and unusual values")[draw % 3]
+    hints = [
+        f"# fails with {error.splitlines()[0]}: {call.splitlines()[-1]}" for call, error in gaps.failed[:2] if error
+    ]
+    if gaps.missed:
+        hints.append(f"# reaches: {lines[gaps.missed[draw % len(gaps.missed)] - 1].strip()}")
+    shown = "".join(f"    {hint[:120]}\n" for hint in hints)
     return (
         f"# {facts.module}\n{code[:_MAX_SOURCE]}\n\n\n# tests/test_{facts.target.path.stem}.py\n"
         f"import pytest\n\nfrom {facts.module} import {wanted}\n\n\n"
-        f"def test_{facts.target.name.strip('_')}():\n"
-        f"    # {facts.target.qualname}{flavour}\n    {_opening(facts, draw)}"
+        f"def test_{facts.target.name.strip('_')}():\n    # {facts.target.qualname}\n{shown}    "
     )
 
 
