@@ -8,6 +8,9 @@ import { run, type Outcome } from "./run";
 import { privatePython } from "./server";
 import { SUPPORTED } from "./version";
 
+/** Characters of what a program prints that are shown as the step it is at. */
+const LONGEST_STEP = 80;
+
 /** Creates or updates the environment. True when dsassist is in it afterwards. */
 export async function install(context: vscode.ExtensionContext, python: string, log: vscode.LogOutputChannel): Promise<boolean> {
   const set = get("extension.installFrom", "dsassist").trim();
@@ -36,7 +39,7 @@ export async function pull(python: string, model: string, log: vscode.LogOutputC
     const onLine = (line: string) => {
       const now = percent(line);
       if (now === undefined) log.info(line);
-      else report(`${now}%`, Math.max(0, now - before));
+      report(line.slice(0, LONGEST_STEP), Math.max(0, (now ?? before) - before));
       before = now ?? before;
     };
     const pulled = await run(python, ["-I", "-m", "dsassist", "model", "pull", model], { signal, onLine });

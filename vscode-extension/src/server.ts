@@ -158,7 +158,7 @@ export class Server implements vscode.Disposable {
     this.client = undefined;
     const delay = this.backoff.died();
     if (delay === undefined) {
-      const message = `The language server stopped ${this.backoff.count} times in a row and is not started again.`;
+      const message = `dsassist's language server stopped ${this.backoff.count} times in a row and is not started again.`;
       this.set({ kind: "failed", message: `${message} The log says why.` });
       this.hooks.gaveUp(message);
       return;

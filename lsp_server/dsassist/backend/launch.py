@@ -98,7 +98,9 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
             stderr=descriptor,
             cwd=log.parent,
             start_new_session=True,
-            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
+            # on Windows; elsewhere the engine lowers its priority by itself
+            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0)
+            | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
         )
         _CHILDREN.append(process)
         return process

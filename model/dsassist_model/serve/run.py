@@ -22,6 +22,7 @@ from dsassist_model import store
 from dsassist_model.errors import ModelError
 from dsassist_model.paths import EngineFiles, engine_files
 from dsassist_model.serve.app import create_app
+from dsassist_model.serve.priority import give_way
 from dsassist_model.serve.state import EngineOptions, EngineState
 
 __all__ = ["ServeOptions", "run"]
@@ -58,6 +59,7 @@ def run(options: ServeOptions, announce: Callable[[str], None]) -> None:
             f"An engine for {options.engine.model} runs already.", remedy=f"Its socket is {files.socket}."
         ) from error
     try:
+        give_way()
         with _listening(options, files) as (listener, hosts, token, address):
             state = EngineState(options.engine)
             app = create_app(state, hosts=hosts, token=token)

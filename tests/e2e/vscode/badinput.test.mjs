@@ -7,7 +7,7 @@ import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { after, before, describe, it } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { Editor, PATIENCE, PYTHON, dropHome, makeHome, processes, until } from "./harness.mjs";
 
 const run = promisify(execFile);
@@ -36,6 +36,11 @@ function pretender(folder, name, answer, then = "exit 1") {
 describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
   let folder;
   let home;
+  /** The editor of the present step. */
+  let editor;
+  /** What a step wants undone. */
+  let undo = [];
+
   before(() => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), "dsassist-bad-"));
     home = makeHome();
@@ -45,17 +50,30 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     fs.rmSync(folder, { recursive: true, force: true });
   });
 
+  /** A step that leaves a picture of where it got stuck, and nothing else. */
+  const it = (name, step) =>
+    test(name, async (context) => {
+      [editor, undo] = [undefined, []];
+      try {
+        await step(context);
+      } catch (error) {
+        await editor?.screenshot(`failed ${name.replace(/\W+/g, "-").slice(0, 60)}`).catch(() => undefined);
+        throw error;
+      } finally {
+        await editor?.close();
+        for (const work of undo) await work();
+      }
+    });
+
   /** Opens an editor with this Python and waits for a message. */
   async function message(python, pattern, picture, options = {}) {
-    const editor = await Editor.open({ home, settings: { "dsassist.extension.python": python, ...options.settings }, ...options });
-    try {
-      await until(async () => pattern.test(await editor.notifications()), `a message like ${pattern}`);
-      await editor.screenshot(picture);
-      return await editor.notifications();
-    } finally {
-      await editor.close();
-    }
+    editor = await Editor.open({ home, settings: { "dsassist.extension.python": python }, ...options });
+    await until(async () => pattern.test(await editor.notifications()), `a message like ${pattern}`);
+    await editor.screenshot(picture);
+    return editor.notifications();
   }
+
+  const button = (label) => editor.page.locator(".notification-list-item .monaco-button", { hasText: label }).first();
 
   it("a setting that names no Python", async () => {
     const text = await message("/no/such/python", /cannot be used/, "30-wrong-setting");
@@ -66,7 +84,8 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
   it("no Python at all", async () => {
     const empty = path.join(folder, "empty");
     fs.mkdirSync(empty);
-    const text = await message("", /none was found/, "30-no-python", { environment: { PATH: empty } });
+    // VS Code asks a login shell for its PATH
+    const text = await message("", /none was found/, "30-no-python", { environment: { PATH: empty, SHELL: "/bin/false" } });
     assert.match(text, /Python 3\.11 or newer/);
     assert.match(text, /Get Python/);
   });
@@ -83,25 +102,26 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     const bin = path.join(folder, "bin");
     fs.mkdirSync(bin);
     fs.symlinkSync(stdout.trim(), path.join(bin, "python3"));
-    const editor = await Editor.open({ home, settings: { "dsassist.extension.python": "", "dsassist.extension.installFrom": wheel }, environment: { PATH: bin } });
-    try {
-      await until(async () => /is not installed/.test(await editor.notifications()), "an offer to install");
-      await editor.screenshot("31-offers-to-install");
-      await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Install" }).first().click();
-      await until(async () => /Installing dsassist/.test(await editor.notifications()), "progress");
-      await editor.screenshot("31-installing");
-      await editor.waitForState(/Ready|when it is needed/);
-      assert.equal(processes(home, /-m dsassist lsp/).length, 1);
-      const [made] = fs.globSync("User/globalStorage/*/venv/bin/python", { cwd: editor.data });
-      assert.ok(made, "the environment is in the extension's own storage");
-    } finally {
-      await editor.close();
-    }
+    const settings = { "dsassist.extension.python": "", "dsassist.extension.installFrom": wheel };
+    editor = await Editor.open({ home, settings, environment: { PATH: bin, SHELL: "/bin/false" } });
+    await until(async () => /is not installed/.test(await editor.notifications()), "an offer to install");
+    await editor.screenshot("31-offers-to-install");
+    await button("Install").click();
+    await until(async () => /Installing dsassist/.test(await editor.notifications()), "progress");
+    await editor.screenshot("31-installing");
+    await editor.waitForState(/Ready|when it is needed/);
+    assert.equal(processes(home, /-m dsassist lsp/).length, 1);
+    assert.equal(fs.globSync("User/globalStorage/*/venv/bin/python", { cwd: editor.data }).length, 1);
   });
 
   it("an old dsassist", async () => {
     const python = pretender(folder, "old", { python: [3, 12], dsassist: "0.0.3" });
     assert.match(await message(python, /too old for this extension/, "32-old-dsassist"), /Update dsassist/);
+  });
+
+  it("a dsassist that is newer than the extension", async () => {
+    const python = pretender(folder, "new", { python: [3, 12], dsassist: "7.0.0" });
+    assert.match(await message(python, /newer than this extension/, "32-new-dsassist"), /Update the extension/);
   });
 
   it("a server that dies at once", async () => {
@@ -113,71 +133,55 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
 
   it("no model: offers one with size and licence", async () => {
     const bare = fs.mkdtempSync(path.join(os.tmpdir(), "dse-"));
-    const editor = await Editor.open({ home: bare });
-    try {
-      await until(async () => /Download/.test(await editor.notifications()), "an offer to download", 60_000);
-      assert.match(await editor.notifications(), /491 MB, Apache-2\.0/);
-      await editor.screenshot("34-no-model");
-    } finally {
-      await editor.close();
-      dropHome(bare);
-    }
+    undo.push(() => dropHome(bare));
+    editor = await Editor.open({ home: bare });
+    await until(async () => /Download/.test(await editor.notifications()), "an offer to download");
+    assert.match(await editor.notifications(), /491 MB, Apache-2\.0/);
+    await editor.screenshot("34-no-model");
   });
 
-  it("no model: downloads it when told to, with progress", async (test) => {
+  it("no model: downloads it when told to, with progress", async (context) => {
     const name = "smollm2-135m";
     const [source] = fs.globSync(path.join(home, `cache/models/${name}/source/*`));
-    if (!source) return test.skip(`needs dsassist model pull ${name}`);
+    if (!source) return context.skip(`needs dsassist model pull ${name}`);
     const host = http.createServer((request, response) => {
       response.writeHead(200, { "Content-Length": fs.statSync(source).size });
       fs.createReadStream(source, { highWaterMark: 1 << 20 }).pipe(response);
     });
     await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
     const bare = fs.mkdtempSync(path.join(os.tmpdir(), "dse-"));
+    undo.push(() => dropHome(bare), () => host.closeAllConnections(), () => new Promise((resolve) => host.close(resolve)));
     const environment = { HF_ENDPOINT: `http://127.0.0.1:${host.address().port}` };
-    const editor = await Editor.open({ home: bare, environment, settings: { "dsassist.engine.model": name } });
-    try {
-      const button = (label) => editor.page.locator(".notification-list-item .monaco-button", { hasText: label }).first();
-      await button("Choose Another").waitFor({ timeout: 60_000 });
-      await button("Choose Another").click();
-      const row = editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "to download" });
-      await row.first().waitFor();
-      assert.ok((await row.count()) >= 3);
-      await editor.screenshot("34-choose-model");
-      await row.filter({ hasText: /smollm/i }).click();
-      await until(async () => /Downloading smollm2-135m[^]*\d+%/.test(await editor.notifications()), "progress in percent");
-      await editor.screenshot("34-downloading");
-      await until(async () => /smollm2-135m is ready/.test(await editor.notifications()), "the model");
-      await editor.waitForState(/Ready|when it is needed/);
-    } finally {
-      await editor.close();
-      dropHome(bare);
-      host.closeAllConnections();
-      await new Promise((resolve) => host.close(resolve));
-    }
+    editor = await Editor.open({ home: bare, environment, settings: { "dsassist.engine.model": name } });
+    await button("Choose Another").click();
+    const row = editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "to download" });
+    await row.first().waitFor();
+    assert.ok((await row.count()) >= 3);
+    await editor.screenshot("34-choose-model");
+    await row.filter({ hasText: /smollm/i }).click();
+    await until(async () => /Downloading smollm2-135m[^]*\d+%/.test(await editor.notifications()), "progress in percent");
+    await editor.screenshot("34-downloading");
+    await until(async () => /smollm2-135m is ready/.test(await editor.notifications()), "the model");
+    await editor.waitForState(/Ready|when it is needed/);
   });
 
   it("a file that cannot be written: says so, and writes nothing", async () => {
     const tests = "tests/test_prices.py";
     const text = "from shop.prices import total\n\n\ndef test_total_of_nothing():\n    assert total([]) == 0\n";
-    const editor = await Editor.open({
+    editor = await Editor.open({
       home,
       prepare(project) {
         fs.mkdirSync(path.join(project, "tests"));
         fs.writeFileSync(path.join(project, tests), text, { mode: 0o444 });
       },
     });
-    try {
-      await editor.waitForState(/Ready|when it is needed/);
-      await editor.file("prices.py", 20, 10);
-      await editor.command("dsassist: Generate Tests for This Function");
-      await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Run it in the sandbox" }).click();
-      await until(async () => /is read-only, so nothing was written/.test(await editor.notifications()), "a message", 4 * PATIENCE);
-      await editor.screenshot("36-read-only");
-      assert.equal(editor.read(tests), text);
-    } finally {
-      await editor.close();
-    }
+    await editor.waitForState(/Ready|when it is needed/);
+    await editor.file("prices.py", 20, 10);
+    await editor.command("dsassist: Generate Tests for This Function");
+    await button("Run it in the sandbox").click();
+    await until(async () => /is read-only, so nothing was written/.test(await editor.notifications()), "a message", 2 * PATIENCE);
+    await editor.screenshot("36-read-only");
+    assert.equal(editor.read(tests), text);
   });
 
   it("a workspace with two roots that is not trusted: suggestions, but no tests", async () => {
@@ -188,19 +192,20 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     const workspace = path.join(folder, "both.code-workspace");
     const folders = ["one", "two"].map((name) => ({ path: name }));
     fs.writeFileSync(workspace, JSON.stringify({ folders, settings: { "dsassist.extension.python": "/evil/python" } }));
-    const editor = await Editor.open({ home, trusted: false, workspace, settings: { "dsassist.extension.python": PYTHON, "security.workspace.trust.startupPrompt": "never" } });
-    try {
-      await editor.status.waitFor();
-      await editor.waitForState(/Ready|when it is needed/);
-      await editor.file("two.py", 2, 4);
-      assert.equal(processes(home, /-m dsassist lsp/).length, 1);
-      await editor.page.keyboard.press("F1");
-      await editor.page.locator(".quick-input-widget input").fill(">dsassist: Generate Tests");
-      await until(async () => /No matching/.test(await editor.page.locator(".quick-input-list").innerText()), "no such command");
-      await editor.page.keyboard.press("Escape");
-    } finally {
-      await editor.screenshot("35-two-roots-untrusted");
-      await editor.close();
-    }
+    const settings = { "dsassist.extension.python": PYTHON, "security.workspace.trust.startupPrompt": "never" };
+    editor = await Editor.open({ home, trusted: false, workspace, settings });
+    await editor.status.waitFor();
+    await editor.waitForState(/Ready|when it is needed/);
+    await editor.file("two.py", 2, 4);
+    assert.equal(processes(home, /-m dsassist lsp/).length, 1);
+    await editor.page.keyboard.press("F1");
+    const input = editor.page.locator(".quick-input-widget input");
+    const list = () => editor.page.locator(".quick-input-list").innerText();
+    await input.fill(">dsassist: Pause");
+    await until(async () => /Pause or Resume/.test(await list()), "the other commands");
+    await input.fill(">dsassist: Generate Tests");
+    await until(async () => !/Pause or Resume/.test(await list()), "the list to change");
+    assert.doesNotMatch(await list(), /Generate Tests for This Function/);
+    await editor.screenshot("35-two-roots-untrusted");
   });
 });

@@ -211,8 +211,18 @@ export class Editor {
     await this.command("View: Close All Editors");
   }
 
+  /** Keeps what extension and server wrote to their log. */
+  keepLog() {
+    const to = path.join(ARTEFACTS, "logs");
+    fs.mkdirSync(to, { recursive: true });
+    for (const name of fs.globSync("logs/**/dsassist.log", { cwd: this.data })) {
+      fs.copyFileSync(path.join(this.data, name), path.join(to, `${path.basename(this.scratch)}.log`));
+    }
+  }
+
   async close() {
     await this.browser?.close();
+    if (this.data) this.keepLog();
     if (this.server && this.server.exitCode === null) {
       this.server.kill("SIGTERM");
       await once(this.server, "exit");
