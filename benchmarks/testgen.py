@@ -83,13 +83,14 @@ def sample(folders: list[Path], limit: int, seed: int) -> list[testgen.Target]:
 
 
 def workspace_of(target: testgen.Target, folders: list[Path], base: Path) -> Path:
-    """A throwaway workspace that holds the target's package."""
+    """A throwaway workspace that holds the target's package, without tests that it brings along: a generated test
+    would have to add to those."""
     folder = next(item for item in folders if target.path.is_relative_to(item) or target.path == item)
     root = base / folder.stem
     if not root.exists():
         root.mkdir(parents=True)
         if folder.is_dir():
-            shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__", "tests", "test"))
         else:
             shutil.copy(folder, root / folder.name)
     return root

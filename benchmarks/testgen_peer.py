@@ -141,7 +141,12 @@ def against_pynguin(
         with tempfile.TemporaryDirectory() as base:
             root = Path(base).resolve() / "work"
             root.mkdir()
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, root / source.name)
+            if source.is_dir():
+                shutil.copytree(
+                    source, root / source.name, ignore=shutil.ignore_patterns("__pycache__", "tests", "test")
+                )
+            else:
+                shutil.copy(source, root / source.name)
             file = root / (module.replace(".", "/") + ".py")
             targets = testgen.in_file(file)
             row: dict[str, Any] = {"module": module, "targets": len(targets)}

@@ -34,6 +34,16 @@ def test_declarations_are_no_targets(tmp_path: Path) -> None:
         select(path, "nothing")
 
 
+def test_what_another_system_defines_is_no_target(tmp_path: Path) -> None:
+    path = tmp_path / "m.py"
+    path.write_text(
+        "import sys\nif sys.platform == 'win32':\n    def f():\n        return 1\n"
+        "else:\n    def g():\n        return 2\n"
+        "if sys.version_info > (3, 8):\n    def h():\n        return 3\n"
+    )
+    assert [item.qualname for item in select(path)] == ["g", "h"]
+
+
 def test_changed_lines_of_a_diff() -> None:
     diff = (
         "--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,3 @@\n a\n+b\n c\n@@ -9,0 +11 @@\n+z\n--- a/gone.py\n"

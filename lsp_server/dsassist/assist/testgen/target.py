@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,12 +78,27 @@ def in_file(path: Path) -> list[Target]:
             elif isinstance(node, ast.ClassDef):
                 visit(node.body, f"{prefix}{node.name}.")
             elif isinstance(node, ast.If | ast.Try):
-                visit(node.body, prefix)
-                visit(node.orelse, prefix)
+                holds = _holds_here(node.test) if isinstance(node, ast.If) else None
+                visit(node.body if holds is not False else [], prefix)
+                visit(node.orelse if holds is not True else [], prefix)
 
     visit(tree.body, "")
     last = {target.qualname: target for target in found}
     return [target for target in found if last[target.qualname] is target]
+
+
+def _holds_here(test: ast.expr) -> bool | None:
+    """Whether ``sys.platform == "win32"``, ``os.name == "nt"`` or ``TYPE_CHECKING`` holds on this system; None for
+    another condition."""
+    text = ast.unparse(test)
+    if text in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        return False
+    if match := re.fullmatch(r"(sys\.platform|os\.name) (==|!=) '(\w+)'", text):
+        actual = sys.platform if match.group(1) == "sys.platform" else os.name
+        return (actual == match.group(3)) is (match.group(2) == "==")
+    if match := re.fullmatch(r"sys\.platform\.startswith\('(\w+)'\)", text):
+        return sys.platform.startswith(match.group(1))
+    return None
 
 
 def _is_declaration(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import io
 import os
 import re
@@ -58,6 +59,9 @@ class NoInput(io.StringIO):
     def read(self, *_: Any) -> str:
         NoInput.touched = True
         return ""
+
+
+_EMPTY: dict[type, str] = {list: "[]", dict: "{}", set: "set()"}
 
 
 def whole_text(message: str) -> str:
@@ -205,40 +209,46 @@ class Executor:
                     pass
         return facts
 
-    def _shared(self) -> dict[str, str]:
-        """Code of the module's variables that the target may change, as they are before the call."""
+    def _shared(self) -> dict[str, tuple[str, Any]]:
+        """The module's variables that the target may change, before the call: (code, shallow copy). A container that is
+        too large to write starts out empty in the test."""
         found = {}
         for name in self.shared:
+            value = getattr(self.module, name, None)
             try:
-                found[name] = self.observer.literals.write(getattr(self.module, name))
-            except (Unwritable, AttributeError):
-                continue
+                code = self.observer.literals.write(value)
+            except Unwritable:
+                if type(value) not in _EMPTY:
+                    continue
+                code = _EMPTY[type(value)]
+            found[name] = (code, copy.copy(value))
         return found
 
     def _shared_facts(
-        self, shared: dict[str, str], namespace: dict[str, Any], candidate: dict[str, Any], answer: dict[str, Any]
+        self,
+        shared: dict[str, tuple[str, Any]],
+        namespace: dict[str, Any],
+        candidate: dict[str, Any],
+        answer: dict[str, Any],
     ) -> list[Fact]:
         """What became of them. The act is wrapped so that a test gives every variable back as it was."""
         facts: list[Fact] = []
         act = candidate["act"]
         read: list[str] = []
-        for name, before in shared.items():
+        for name, (code, before) in shared.items():
             value = getattr(self.module, name, None)
-            try:
-                if self.observer.literals.write(value) == before:
-                    continue
-            except Unwritable:
-                pass
+            if type(value) is type(before) and value == before:
+                continue
             local = name.lower().strip("_")
             if local in namespace or local in self.names.table or not local.isidentifier():
                 local = f"{local}_after"
             found = self.observer.facts(value, local)
-            setattr(self.module, name, eval(before, self.names.namespace([before])))
+            setattr(self.module, name, before)
             if not found:
                 continue
             patch, home = self.names.ref("unittest.mock", "patch"), self.names.ref(self.module.__name__)
             inner = "\n".join("    " + line for line in act.splitlines())
-            act = f'with {patch}.object({home}, "{name}", {before}):\n{inner}\n    {local} = {home}.{name}'
+            act = f'with {patch}.object({home}, "{name}", {code}):\n{inner}\n    {local} = {home}.{name}'
             read.append(local)
             facts += found
         if read:

@@ -141,6 +141,8 @@ def _calls_on(statement: ast.stmt, names: set[str]) -> bool:
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
         return False
     called: ast.expr = statement.value.func
+    if not isinstance(called, ast.Attribute):
+        return False
     while isinstance(called, ast.Attribute):
         called = called.value
     return isinstance(called, ast.Name) and called.id in names
