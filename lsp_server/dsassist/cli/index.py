@@ -107,14 +107,15 @@ def refs(
     with _opened(root, where) as (opened, _):
         targets = _targets(opened, where)
         found = opened.references_to(targets)
+        symbols = [info for target in targets if (info := opened.symbol(target)) is not None]
         if as_json:
             _print_json({
-                "symbols": [_symbol(info) for info in found.symbols],
+                "symbols": [_symbol(info) for info in symbols],
                 "references": [_reference(item) for item in found.references],
                 "possible": [_reference(item) for item in found.possible],
             })  # fmt: skip
             return
-        _print_heads(found.symbols)
+        _print_heads(symbols)
         lines = _Lines(opened.root)
         _print_places(((item.location, item.level.label) for item in found.references), lines)
         _summary(len(found.references), {item.location.path for item in found.references})

@@ -375,18 +375,24 @@ class Build(State):
         source = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
         if language_of(path) is None:
             raise WorkspaceError(f"{path} is in no language that is indexed.")
+        mark = digest(source)
         with self._reading():
             before = self._overlays.get(path)
             if before is not None and before.source == source:
                 return
             if before is None:
                 row = self._rows.get(path)
-                if row is not None and row.hash == digest(source):
+                if row is not None and row.hash == mark:
                     # The buffer is what the disk has: stored facts and links hold, and the tree can wait.
                     facts = self._stored_facts(path)
                     if facts is not None:
                         self._overlays[path] = Overlay(
-                            source, None, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
+                            source,
+                            mark,
+                            None,
+                            facts,
+                            frozenset(facts.nonlocal_names()),
+                            frozenset(facts.defined_names()),
                         )
                         self._modules.put(Module(path, facts))
                         return
@@ -399,10 +405,12 @@ class Build(State):
             if known is not None and facts.errors > known.errors and _collapsed(known, facts):
                 # In the middle of an edit the parser can lose most of a file: keep its old meaning until it recovers.
                 if before is not None:
-                    before.source, before.tree = source, tree
+                    before.source, before.hash, before.tree = source, mark, tree
                 return
             disk = self._stored_facts(path)
-            overlay = Overlay(source, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names()))
+            overlay = Overlay(
+                source, mark, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
+            )
             old_stale = before.stale if before is not None else set()
             overlay.stale = (
                 self._stale_after(path, disk, facts) if disk is not None else self._dependents(path, *stems(path))

@@ -238,6 +238,35 @@ class Queries(State):
             found = self._references(self._widened(targets), {name} if name else set(), include_possible)
             return self._of_one_meaning(found, targets, path, line, column)
 
+    def references_at_hand(self, path: str, line: int, column: int, *, unread: int = 4) -> References | None:
+        """As ``references`` without possible ones, where that takes no waiting: nobody else asks, and at most
+        ``unread`` of the files to look into are not in memory. None where it would take longer.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._store.data_version() != self._data_version or path not in self._views:
+                return None
+            view, index = self._at(path, line, column)
+            if index >= 0 and (view.links is None or not self._at_hand(path, view, index, unread)):
+                return None
+            return self.references(path, line, column, include_possible=False)
+        finally:
+            self._lock.release()
+
+    def _at_hand(self, path: str, view: View, index: int, unread: int) -> bool:
+        answer = self._answer(path, view, index)
+        files = {target[0] for target in answer.targets} if answer is not None else {path}
+        if not all(self._modules.holds(file) for file in files if file):
+            return False
+        name = view.occurrences.names[view.occurrences.name[index]]
+        missing = 0
+        for path in self._candidates(name):
+            missing += path not in self._views
+            if missing > unread:
+                return False
+        return True
+
     def _of_one_meaning(
         self, found: References, targets: tuple[Target, ...], path: str, line: int, column: int
     ) -> References:
@@ -302,7 +331,7 @@ class Queries(State):
         return inside - {name}, outside - {name, "default", "="}
 
     def _references(self, targets: tuple[Target, ...], names: set[str], include_possible: bool) -> References:
-        infos = tuple(info for target in targets if (info := self._info(target)) is not None)
+        infos = tuple(info for target in targets if (info := self._info(target, texts=False)) is not None)
         wanted = names | {info.name for info in infos}
         found: list[Reference] = []
         possible: list[Reference] = []

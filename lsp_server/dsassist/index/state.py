@@ -73,6 +73,7 @@ class Overlay:
     """An open buffer."""
 
     source: bytes
+    hash: bytes
     tree: Tree | None
     facts: Facts
     names: frozenset[str]
@@ -182,11 +183,10 @@ class State:
         if view is not None:
             self._views.move_to_end(path)
             return view
-        overlay = self._overlays.get(path)
-        if overlay is not None:
+        overlay, row = self._overlays.get(path), self._rows.get(path)
+        if overlay is not None and (row is None or row.hash != overlay.hash):
             view = View(overlay.facts.occurrences, None)
         else:
-            row = self._rows.get(path)
             blobs = self._store.occurrences_and_links(row.id) if row is not None else None
             if blobs is None:
                 return None

@@ -113,6 +113,10 @@ class Modules:
             self._kept.popitem(last=False)
         return module
 
+    def holds(self, path: str) -> bool:
+        """Is it in memory?"""
+        return path in self._kept
+
     def put(self, module: Module) -> None:
         """Use this one from now on."""
         self._kept[module.path] = module

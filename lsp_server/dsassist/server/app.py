@@ -16,12 +16,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lsprotocol import types
+from pygls.io_ import StdoutWriter
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
@@ -31,6 +34,7 @@ from dsassist.backend.types import Backend
 from dsassist.errors import DsassistError
 from dsassist.server.documents import DocumentStore
 from dsassist.server.protocol import Protocol
+from dsassist.server.stdio import listen
 from dsassist.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ class Events:
 class Server(LanguageServer):
     """One language server, for one editor window."""
 
+    protocol: Protocol
     monitor: Monitor
     """Set by ``features.model``."""
     indexes: Indexes
@@ -113,6 +118,20 @@ class Server(LanguageServer):
             self.tell_once(str(error), types.MessageType.Warning)
         except Exception:
             logger.exception("a background task failed")
+
+    def start_io(self, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
+        """Serve until stdin ends or the client says exit."""
+        source, sink = stdin or sys.stdin.buffer, stdout or sys.stdout.buffer
+        self._stop_event = threading.Event()
+        self.protocol.set_writer(StdoutWriter(sink))
+        try:
+            asyncio.run(listen(source, sink, self.protocol.receive))
+        except BrokenPipeError:
+            logger.info("the client is gone")
+        except (KeyboardInterrupt, SystemExit):
+            pass
+        finally:
+            self.shutdown()  # type: ignore[no-untyped-call]
 
     def emit(self, callbacks: list[Callback], *arguments: Any) -> None:
         """Call every callback; async ones become background tasks."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from lsprotocol import types
 
 from dsassist.errors import DsassistError, IndexingError, WorkspaceError
-from dsassist.index import Index, Limits
+from dsassist.index import Index, Limits, References
 from dsassist.index.languages import all_languages, language_of
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
@@ -68,6 +68,11 @@ class Folder:
 
     async def ask(self, question: Callable[..., _T], *arguments: Any) -> _T:
         """An answer of the index, about the text as it is now."""
+        await self.current()
+        return await asyncio.to_thread(question, *arguments)
+
+    async def current(self) -> None:
+        """Wait until the index knows the disk and every buffer as they are."""
         if not self.scanned.is_set():
             try:
                 await asyncio.wait_for(self.scanned.wait(), SCAN_SECONDS)
@@ -75,7 +80,15 @@ class Folder:
                 logger.warning("%s: answering before the disk was looked at", self.root)
         if self.waiting or self._sync.locked():
             await self.synchronize()
-        return await asyncio.to_thread(question, *arguments)
+
+    async def references(self, path: str, line: int, column: int) -> References:
+        """The references of what is at a position. Those that are in memory are given without a thread, which would
+        take longer than they do."""
+        await self.current()
+        found = self.index.references_at_hand(path, line, column)
+        if found is None:
+            found = await asyncio.to_thread(self.index.references, path, line, column, include_possible=False)
+        return found
 
 
 class Indexes:

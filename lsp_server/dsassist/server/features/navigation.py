@@ -46,7 +46,7 @@ def register(server: Server) -> None:
             return None
         folder, path = found
         at = params.position
-        answer = await folder.ask(lambda: folder.index.references(path, at.line, at.character, include_possible=False))
+        answer = await folder.references(path, at.line, at.character)
         if answer.pending:
             server.tell_once(f"Still indexing: {answer.pending} files are not seen yet.", types.MessageType.Info)
         uris: dict[str, str] = {}
