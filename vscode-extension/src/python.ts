@@ -49,8 +49,10 @@ export async function probe(candidate: Candidate, run: Run): Promise<Probe | str
     if (newEnough(answer.python)) return { candidate, ...answer, dsassist: answer.dsassist ?? undefined };
     return `it is Python ${answer.python.join(".")}, and dsassist needs ${OLDEST.join(".")} or newer`;
   } catch {
-    const last = outcome.stderr.trim().split("\n").pop() ?? "";
-    return last || `it exited with ${outcome.code ?? "a signal"} and did not answer like Python 3`;
+    const said = outcome.stderr.trim().split("\n");
+    // a traceback says at its end what went wrong, other programs at their beginning
+    const telling = said[0]?.startsWith("Traceback") ? said.at(-1) : said[0];
+    return telling || `it exited with ${outcome.code ?? "a signal"} and did not answer like Python 3`;
   }
 }
 

@@ -52,6 +52,8 @@ Callback = Callable[..., Awaitable[None] | None]
 class Events:
     """Callbacks, sync or async. One that fails is logged; the others run."""
 
+    initialize: list[Callback] = field(default_factory=list)
+    """``(params)``: a client says what it can do; what the server offers is told after this."""
     initialized: list[Callback] = field(default_factory=list)
     """``()``: the client is ready, settings are read."""
     settings: list[Callback] = field(default_factory=list)
@@ -116,8 +118,9 @@ class Server(LanguageServer):
             await work
         except DsassistError as error:
             self.tell_once(str(error), types.MessageType.Warning)
-        except Exception:
+        except Exception as error:
             logger.exception("a background task failed")
+            self.tell_once(f"Something went wrong inside dsassist ({error!r}). The log has the details.")
 
     def start_io(self, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
         """Serve until stdin ends or the client says exit."""
@@ -194,6 +197,7 @@ def _register_lifecycle(server: Server) -> None:
             list(theirs.folders.values()),
             theirs.position_encoding,
         )
+        server.emit(server.events.initialize, params)
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def did_open(params: types.DidOpenTextDocumentParams) -> None:

@@ -84,8 +84,8 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
   it("no Python at all", async () => {
     const empty = path.join(folder, "empty");
     fs.mkdirSync(empty);
-    // VS Code asks a login shell for its PATH
-    const text = await message("", /none was found/, "30-no-python", { environment: { PATH: empty, SHELL: "/bin/false" } });
+    // VS Code asks the login shell for its PATH; this one tells nothing
+    const text = await message("", /none was found/, "30-no-python", { environment: { PATH: empty, SHELL: "/bin/true" } });
     assert.match(text, /Python 3\.11 or newer/);
     assert.match(text, /Get Python/);
   });
@@ -103,7 +103,7 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     fs.mkdirSync(bin);
     fs.symlinkSync(stdout.trim(), path.join(bin, "python3"));
     const settings = { "dsassist.extension.python": "", "dsassist.extension.installFrom": wheel };
-    editor = await Editor.open({ home, settings, environment: { PATH: bin, SHELL: "/bin/false" } });
+    editor = await Editor.open({ home, settings, environment: { PATH: bin, SHELL: "/bin/true" } });
     await until(async () => /is not installed/.test(await editor.notifications()), "an offer to install");
     await editor.screenshot("31-offers-to-install");
     await button("Install").click();

@@ -41,6 +41,8 @@ async function block(editor) {
 
 const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
 
+/** What the harness sets otherwise than the extension does. */
+const DEFAULTS = { "dsassist.extension.testLens": false };
 /** Editors that are compared: without the extension, with it and its suggestions off, and with all of it. */
 const KINDS = { off: { extension: false }, silent: { settings: { "dsassist.completion.enabled": false } }, on: {} };
 
@@ -49,7 +51,9 @@ describe("the cost of the extension", { timeout: 9 * 60_000 }, () => {
     const home = makeHome();
     const editors = {};
     try {
-      for (const [kind, options] of Object.entries(KINDS)) editors[kind] = await Editor.open({ home, ...options });
+      for (const [kind, { settings, ...options }] of Object.entries(KINDS)) {
+        editors[kind] = await Editor.open({ home, settings: { ...DEFAULTS, ...settings }, ...options });
+      }
       const { on } = editors;
       await on.waitForState(/Ready|when it is needed/);
       const activation = await activationTime(on);

@@ -234,3 +234,29 @@ async def test_a_document_that_was_never_opened_and_nonsense_parameters(ready, e
     engine.answer("1")
     uri = ready.open("x = \n")
     assert await ready.texts(uri, 0, 4) == ["1"]
+
+
+async def test_the_popup_is_offered_to_clients_with_inline_suggestions_only_when_wanted(editor, engine, until):
+    offered: list[str] = []
+
+    @editor.client.feature(types.CLIENT_REGISTER_CAPABILITY)
+    def register(params: types.RegistrationParams) -> None:
+        offered.extend(item.method for item in params.registrations)
+
+    @editor.client.feature(types.CLIENT_UNREGISTER_CAPABILITY)
+    def unregister(params: types.UnregistrationParams) -> None:
+        for item in params.unregisterations:
+            offered.remove(item.method)
+
+    able = types.TextDocumentClientCapabilities(
+        inline_completion=types.InlineCompletionClientCapabilities(),
+        completion=types.CompletionClientCapabilities(dynamic_registration=True),
+    )
+    backend = {"kind": "openai", "url": engine.url}
+    await editor.start(text_document=able, configuration={"backend": backend})
+    assert editor.result.capabilities.completion_provider is None
+    assert editor.result.capabilities.inline_completion_provider is not None
+    for wanted in (True, False):
+        editor.configuration = {"backend": backend, "completion": {"popup": wanted}}
+        editor.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings=None))
+        await until(lambda wanted=wanted: (types.TEXT_DOCUMENT_COMPLETION in offered) is wanted)

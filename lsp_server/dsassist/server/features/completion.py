@@ -35,6 +35,9 @@ WARM_CHARACTERS = 4000
 """Of a file that was just opened. Where the cursor will be nobody says."""
 
 
+_POPUP_TRIGGERS = [".", "(", "[", " "]
+
+
 class Shelf:
     """Suggestions given lately, by id, and how many were shown and taken."""
 
@@ -87,7 +90,7 @@ def register(server: Server) -> None:
             )
         return types.InlineCompletionList(items=items)
 
-    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=[".", "(", "[", " "]))
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=_POPUP_TRIGGERS))
     async def popup(params: types.CompletionParams) -> types.CompletionList | None:
         document = server.documents.document(params.text_document.uri)
         if document is None or not (server.settings.completion.popup or not _has_inline(server)):
@@ -122,10 +125,50 @@ def register(server: Server) -> None:
             head = document.source[:WARM_CHARACTERS]
             await state.completer.warm_up(state.site(document, head, len(head), manual=False))
 
+    _offer_popup_where_wanted(server)
     server.events.opened.append(opened)
     server.events.closed.append(state.gatherer.forget)
     server.events.settings.append(state.renew)
     server.events.shutdown.append(state.close)
+
+
+def _offer_popup_where_wanted(server: Server) -> None:
+    """Clients with inline suggestions get the popup's on request only: being asked there, with every space, costs the
+    editor time and gives it nothing."""
+    features = server.protocol.fm.features
+    handler = features[types.TEXT_DOCUMENT_COMPLETION]
+    held_back = offered = False
+
+    def initialize(params: types.InitializeParams) -> None:
+        nonlocal held_back
+        able = params.capabilities.text_document
+        if able is None or able.inline_completion is None or able.completion is None:
+            return
+        if able.completion.dynamic_registration:
+            held_back = True
+            del features[types.TEXT_DOCUMENT_COMPLETION]
+
+    async def offer(*_: Settings) -> None:
+        nonlocal offered
+        if not held_back:
+            return
+        features[types.TEXT_DOCUMENT_COMPLETION] = handler
+        wanted = server.settings.completion.popup
+        if wanted == offered:
+            return
+        offered = wanted
+        name, method = "dsassist-popup", types.TEXT_DOCUMENT_COMPLETION
+        if wanted:
+            options = types.CompletionRegistrationOptions(trigger_characters=_POPUP_TRIGGERS)
+            registration = types.Registration(id=name, method=method, register_options=options)
+            await server.client_register_capability_async(types.RegistrationParams(registrations=[registration]))
+        else:
+            gone = types.Unregistration(id=name, method=method)
+            await server.client_unregister_capability_async(types.UnregistrationParams(unregisterations=[gone]))
+
+    server.events.initialize.append(initialize)
+    server.events.initialized.append(offer)
+    server.events.settings.append(offer)
 
 
 class _State:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from lsprotocol import types
-from pygls.uris import from_fs_path, to_fs_path
+from pygls.uris import to_fs_path
 
 from dsassist.assist import testgen
 from dsassist.errors import DsassistError, TestGenerationError
 from dsassist.server.app import Server
+from dsassist.server.edits import new_text
 from dsassist.server.progress import Progress
 from dsassist_model import paths
 
@@ -130,26 +130,6 @@ async def _deliver(server: Server, report: testgen.FileReport) -> None:
             types.ShowMessageParams(type=types.MessageType.Info, message=f"No test survived verification. {reasons}")
         )
         return
-    edit = types.WorkspaceEdit(
-        document_changes=_changes(report),
-        change_annotations={"tests": types.ChangeAnnotation(label=f"{kept} verified tests", needs_confirmation=True)},
-    )
+    before, after = report.existing, report.text
+    edit = new_text(server.client_capabilities, report.test_path, before, after, f"{kept} verified tests")
     await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label="Generated tests"))
-
-
-def _changes(report: testgen.FileReport) -> list[Any]:
-    uri = from_fs_path(str(report.test_path)) or report.test_path.as_uri()
-    changes: list[Any] = []
-    if not report.existing and not report.test_path.exists():
-        changes.append(
-            types.CreateFile(uri=uri, options=types.CreateFileOptions(ignore_if_exists=True), annotation_id="tests")
-        )
-    last = len(report.existing.splitlines())
-    whole = types.Range(start=types.Position(line=0, character=0), end=types.Position(line=last + 1, character=0))
-    text_edit = types.AnnotatedTextEdit(range=whole, new_text=report.text or "", annotation_id="tests")
-    changes.append(
-        types.TextDocumentEdit(
-            text_document=types.OptionalVersionedTextDocumentIdentifier(uri=uri, version=None), edits=[text_edit]
-        )
-    )
-    return changes
