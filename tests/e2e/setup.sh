@@ -21,7 +21,7 @@ retry() {  # only downloads are tried again
 }
 
 # Programs of the system: named here with the Debian package that has them
-declare -A package=([chromium]=chromium [nvim]=neovim [emacs]=emacs-nox [g++]=g++ [make]=make [pkg-config]=pkg-config)
+declare -A package=([chromium]=chromium [nvim]=neovim [emacs]=emacs-nox [vim]=vim [g++]=g++ [make]=make [pkg-config]=pkg-config)
 missing=()
 for program in "${!package[@]}"; do command -v "$program" >/dev/null || missing+=("${package[$program]}"); done
 for header in gssapi/gssapi.h:libkrb5-dev libsecret-1/libsecret/secret.h:libsecret-1-dev; do
@@ -31,6 +31,7 @@ done
 if ! emacs --batch --eval '(unless (locate-library "eglot") (kill-emacs 1))' >/dev/null 2>&1; then
   ls /usr/share/emacs/site-lisp/elpa*/eglot-* >/dev/null 2>&1 || missing+=(elpa-eglot)
 fi
+[[ -e /usr/share/vim-ale/plugin/ale.vim ]] || missing+=(vim-ale)
 if ((${#missing[@]})); then
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
     echo "The end-to-end tests need these Debian packages or their like: ${missing[*]}" >&2

@@ -11,6 +11,7 @@ export function activate(context: vscode.ExtensionContext): void {
   item.name = "dsassist";
   item.text = "$(circle-slash) dsassist";
   item.tooltip = MESSAGE;
+  item.accessibilityInformation = { label: MESSAGE, role: "button" };
   item.command = "dsassist.menu";
   item.show();
   const explain = () => void vscode.window.showInformationMessage(MESSAGE);

@@ -56,19 +56,14 @@
                                          :range (list :start here :end here) :context '(:diagnostics [])))))
       (say 'actions (vconcat (mapcar (lambda (action) (plist-get action :title)) found))))
     ;; take the action by eglot's own command, agree to run the code, and find the tests in a buffer
-    (cl-letf (((symbol-function 'completing-read)
-               (lambda (prompt choices &rest _)
-                 (when (string-match-p "sandbox" prompt) (say 'consent prompt))
-                 (if (consp (car choices)) (caar choices) (car choices))))
-              ((symbol-function 'y-or-n-p) (lambda (_) t)))
-      (eglot-code-actions (point) nil nil t)
-      (say 'tests
-           (or (wait-for 120 (lambda ()
-                               (let ((buffer (find-buffer-visiting (concat project-folder "tests/test_prices.py"))))
-                                 (when buffer
-                                   (with-current-buffer buffer
-                                     (and (string-match-p "def test_" (buffer-string)) (buffer-string)))))))
-               "")))
+    (eglot-code-actions (point) nil nil t)
+    (say 'tests
+         (or (wait-for 120 (lambda ()
+                             (let ((buffer (find-buffer-visiting (concat project-folder "tests/test_prices.py"))))
+                               (when buffer
+                                 (with-current-buffer buffer
+                                   (and (string-match-p "def test_" (buffer-string)) (buffer-string)))))))
+             ""))
     ;; a completion from the model, by Emacs's own completion at point
     (goto-char (point-max))
     (insert "\n\ndef cheapest(prices: list[float]) -> float:\n    \"\"\"The lowest price.\"\"\"\n    return m")
@@ -84,8 +79,16 @@
            (vconcat (mapcar (lambda (item) (or (plist-get (plist-get item :textEdit) :newText) (plist-get item :label))) items))))
     (eglot-shutdown server)))
 
+(defun first-choice (prompt choices &rest _)
+  "Agree to PROMPT: the first of CHOICES."
+  (when (string-match-p "sandbox" prompt) (say 'consent prompt))
+  (if (consp (car choices)) (caar choices) (car choices)))
+
 (condition-case problem
-    (converse)
+    ;; nobody sits at the terminal of a batch
+    (cl-letf (((symbol-function 'completing-read) #'first-choice)
+              ((symbol-function 'y-or-n-p) (lambda (_) t)))
+      (converse))
   (error (say 'problem (format "%S" problem))))
 (with-temp-file (getenv "ANSWERS") (insert (json-encode answers)))
 (kill-emacs 0)

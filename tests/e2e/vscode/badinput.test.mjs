@@ -184,6 +184,16 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     assert.equal(editor.read(tests), text);
   });
 
+  it("an editor in which no process can start: says where to go", async () => {
+    editor = await Editor.open({ home, settings: { "remote.extensionKind": { "dsassist.dsassist": ["web"] } } });
+    await editor.waitForState(/runs in a browser alone/);
+    assert.match(await editor.state(), /connect to one/);
+    await editor.status.click();
+    await until(async () => /Open the folder in VS Code on your machine/.test(await editor.notifications()), "the message");
+    await editor.screenshot("37-browser-alone");
+    assert.deepEqual(processes(home, /-m dsassist lsp/), []);
+  });
+
   it("a workspace with two roots that is not trusted: suggestions, but no tests", async () => {
     for (const name of ["one", "two"]) {
       fs.mkdirSync(path.join(folder, name));

@@ -211,6 +211,15 @@ export class Editor {
     await this.command("View: Close All Editors");
   }
 
+  /** Seconds of CPU that this editor's processes of one kind have used. */
+  cpuSeconds(pattern) {
+    const ticks = having(`DSASSIST_E2E_EDITOR=${this.scratch}`, pattern).map((pid) => {
+      const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+      return Number(fields[11]) + Number(fields[12]);
+    });
+    return ticks.reduce((sum, count) => sum + count, 0) / 100;
+  }
+
   /** Keeps what extension and server wrote to their log. */
   keepLog() {
     const to = path.join(ARTEFACTS, "logs");
