@@ -7,7 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     @app.command("testgen")
     def command(
         place: Annotated[
-            str, typer.Argument(metavar="[FILE[::NAME]]", help="A Python file, or a function, method or class of it.")
+            str, typer.Argument(metavar="[FILE[::NAME]]", help="A file, or a function, method or class of it.")
         ] = "",
         diff: Annotated[
             str | None,
@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
         model: Annotated[
             bool, typer.Option("--model/--no-model", help="Ask the model for inputs, too, when it runs.")
         ] = False,
-        python: Annotated[str, typer.Option(help="The project's interpreter; found when not given.")] = "",
+        python: Annotated[str, typer.Option(help="The project's Python; found when not given.")] = "",
         seconds: Annotated[float, typer.Option(help="Time budget for one function.")] = 0.0,
         seed: Annotated[int, typer.Option(help="Draws other inputs.")] = 0,
         trust: Annotated[
@@ -64,12 +64,12 @@ def register(app: typer.Typer) -> None:
         settings = user_settings().testgen
         wanted = _wanted(place, diff)
         if not wanted:
-            console.print("Nothing to test: no Python function changed.")
+            console.print("Nothing to test: no function changed.")
             return
         workspace = testgen.find_workspace(wanted[0][0])
         _consent(workspace, trust)
         options = testgen.Options(seconds=seconds or settings.seconds, seed=seed)
-        interpreter = testgen.find_python(workspace, python or settings.python)
+        interpreter = python or settings.python
         reports = []
         for path, targets in wanted:
             reports.append(_one(path, targets, workspace, interpreter, options, model, quiet=as_json))
@@ -84,7 +84,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(1)
 
 
-def _wanted(place: str, diff: str | None) -> list[tuple[Path, list[testgen.Target]]]:
+def _wanted(place: str, diff: str | None) -> list[tuple[Path, Sequence[testgen.AnyTarget]]]:
     if diff is None:
         if not place:
             raise TestGenerationError(
@@ -92,24 +92,23 @@ def _wanted(place: str, diff: str | None) -> list[tuple[Path, list[testgen.Targe
             )
         name, _, inner = place.partition("::")
         path = Path(name)
-        if path.suffix != ".py":
-            raise TestGenerationError(f"{path} is not a Python file.", remedy="Tests are generated for Python.")
         if not path.is_file():
             raise WorkspaceError(f"There is no file {path}.")
-        targets = testgen.select(path, inner.replace("::", "."))
+        targets = testgen.targets_of(path, inner.replace("::", "."))
         if not targets:
             raise TestGenerationError(f"{path} has no function with something to execute.")
         return [(path, targets)]
     folder = Path(place or ".")
     root = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+    endings = [f"*{ending}" for ending in testgen.SUFFIXES]
     changed = testgen.changed_lines(
-        _git(folder, "diff", "--unified=0", "--no-color", "--no-ext-diff", diff, "--", "*.py")
+        _git(folder, "diff", "--unified=0", "--no-color", "--no-ext-diff", diff, "--", *endings)
     )
     found = []
     for relative, lines in sorted(changed.items()):
         path = root / relative
-        if path.is_file() and not path.name.startswith("test_") and not path.name.endswith("_test.py"):
-            targets = testgen.select(path, lines=lines)
+        if path.is_file() and not testgen.is_test(path):
+            targets = testgen.targets_of(path, lines=lines)
             if targets:
                 found.append((path, targets))
     return found
@@ -148,9 +147,9 @@ def _consent(workspace: Path, trust: bool) -> None:
 
 def _one(
     path: Path,
-    targets: list[testgen.Target],
+    targets: Sequence[testgen.AnyTarget],
     workspace: Path,
-    python: Path,
+    python: str,
     options: testgen.Options,
     model: bool,
     *,
@@ -177,7 +176,7 @@ def _one(
         helpers = [testgen.ModelSource(backend, seed=options.seed)] if backend is not None else []
         try:
             with _index(workspace) as index:
-                report = await testgen.generate(
+                report = await testgen.make(
                     path,
                     targets,
                     workspace=workspace,

@@ -8,9 +8,11 @@ keeps the fewest tests that notice the most, and runs those in fresh processes w
 from __future__ import annotations
 
 from dsassist.assist.testgen.consent import Consent
-from dsassist.assist.testgen.engine import Options, Progress, generate
+from dsassist.assist.testgen.dispatch import SUFFIXES, AnyTarget, is_test, make, targets_of
+from dsassist.assist.testgen.engine import generate
 from dsassist.assist.testgen.indexed import callers_in
 from dsassist.assist.testgen.oracle import Suspicion
+from dsassist.assist.testgen.progress import Options, Progress
 from dsassist.assist.testgen.project import find_python, find_workspace
 from dsassist.assist.testgen.report import STAGES, FileReport, Kept, TargetReport
 from dsassist.assist.testgen.sources.model import ModelSource
@@ -18,6 +20,8 @@ from dsassist.assist.testgen.target import Target, changed_lines, in_file, selec
 
 __all__ = [
     "STAGES",
+    "SUFFIXES",
+    "AnyTarget",
     "Consent",
     "FileReport",
     "Kept",
@@ -33,5 +37,8 @@ __all__ = [
     "find_workspace",
     "generate",
     "in_file",
+    "is_test",
+    "make",
     "select",
+    "targets_of",
 ]

@@ -108,7 +108,7 @@ def _wrapped(line: str) -> str:
         value = value.left
     if not isinstance(value, ast.Call) or not (value.args or value.keywords) or value.end_col_offset is None:
         return line
-    parts = [*value.args, *value.keywords]
+    parts: list[ast.expr | ast.keyword] = [*value.args, *value.keywords]
     if any(isinstance(item, ast.GeneratorExp) for item in parts):  # its place includes the call's own parentheses
         return line
     data = text.encode()

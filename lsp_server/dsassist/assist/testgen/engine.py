@@ -7,16 +7,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsassist.assist.testgen import project
 from dsassist.assist.testgen.baseline import Baseline, ExistingTests
 from dsassist.assist.testgen.pipeline import Pipeline
 from dsassist.assist.testgen.probing import Probe
+from dsassist.assist.testgen.progress import Options, Progress
 from dsassist.assist.testgen.render import Rendered, extend, formatted, render
 from dsassist.assist.testgen.report import FileReport, Kept, TargetReport
-from dsassist.assist.testgen.sandbox import Limits, Sandbox
+from dsassist.assist.testgen.sandbox import Sandbox
 from dsassist.assist.testgen.sources import Facts, Helper, Source
 from dsassist.assist.testgen.sources.callsites import CallSiteSource
 from dsassist.assist.testgen.sources.docstring import DocstringSource
@@ -24,29 +24,7 @@ from dsassist.assist.testgen.target import Target, read_tree
 from dsassist.assist.testgen.verify import Runner
 from dsassist.errors import DsassistError, TestGenerationError
 
-__all__ = ["Options", "Progress", "generate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where the run is: ``stage`` in words, the target, and its report so far."""
-
-    target: str
-    stage: str
-    done: int
-    total: int
-    report: TargetReport
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """``seconds`` is the time budget of one function; ``rounds`` the fresh runs that every test must pass."""
-
-    seconds: float = 60.0
-    seed: int = 0
-    rounds: int = 5
-    mutants: int = 40
-    limits: Limits = field(default_factory=Limits)
+__all__ = ["generate"]
 
 
 Callers = Callable[[Target], Mapping[Path, frozenset[int]] | None]

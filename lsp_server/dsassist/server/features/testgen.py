@@ -34,14 +34,15 @@ def register(server: Server) -> None:
         path = to_fs_path(params.text_document.uri)
         if (
             not server.settings.testgen.enabled
+            or _refuses_edits(server.client_capabilities)
             or not path
-            or not path.endswith(".py")
-            or Path(path).name.startswith("test_")
+            or not path.endswith(testgen.SUFFIXES)
+            or testgen.is_test(Path(path))
         ):
             return []
         line = params.range.start.line + 1
         try:
-            targets = await asyncio.to_thread(testgen.select, Path(path), line=line)
+            targets = await asyncio.to_thread(testgen.targets_of, Path(path), line=line)
         except DsassistError:
             return []
         title = (
@@ -65,12 +66,17 @@ def register(server: Server) -> None:
         return task.cancel() if task is not None else False
 
 
+def _refuses_edits(client: types.ClientCapabilities) -> bool:
+    """Some clients say that they make no edits a server asks for: tests would be generated for nothing."""
+    return client.workspace is not None and client.workspace.apply_edit is False
+
+
 async def _generate(server: Server, uri: str, line: int | None) -> None:
     name = to_fs_path(uri)
     if not name:
         raise TestGenerationError(f"{uri} is not a file.")
     path = Path(name)
-    targets = await asyncio.to_thread(testgen.select, path, line=line)
+    targets = await asyncio.to_thread(testgen.targets_of, path, line=line)
     workspace = await asyncio.to_thread(testgen.find_workspace, path)
     if not await _agreed(server, workspace):
         return
@@ -85,13 +91,18 @@ async def _generate(server: Server, uri: str, line: int | None) -> None:
         text = f"{step.target}: {step.stage} ({numbers})"
         loop.call_soon_threadsafe(progress.report, text, step.done / max(1, step.total))
 
+    held = server.indexes.folder_of(uri)
+    if held is not None:
+        await held[0].synchronize()
     try:
-        report = await testgen.generate(
+        report = await testgen.make(
             path,
             targets,
             workspace=workspace,
-            python=testgen.find_python(workspace, settings.python),
+            python=settings.python,
             options=testgen.Options(seconds=settings.seconds),
+            helpers=[testgen.ModelSource(server.backend)] if settings.model else [],
+            callers=testgen.callers_in(held[0].index) if held is not None else None,
             on_progress=tell,
         )
     finally:

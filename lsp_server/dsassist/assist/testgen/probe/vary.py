@@ -100,7 +100,7 @@ def varied(value: Value, words: Words, generator: random.Random) -> Value:
     _change(node, words, generator)
     try:
         alone = isinstance(tree.body[0], ast.Expr)  # a lone text would be taken for a docstring, and tripled its quotes
-        made = ast.unparse(ast.fix_missing_locations(tree.body[0].value if alone else tree))  # type: ignore[attr-defined]
+        made = ast.unparse(ast.fix_missing_locations(tree.body[0].value if alone else tree))
     except (ValueError, TypeError, AttributeError):
         return value
     if len(made) > _MOST_CHARACTERS:
