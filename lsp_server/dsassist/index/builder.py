@@ -343,11 +343,10 @@ _WEAK = frozenset({Kind.VARIABLE, Kind.IMPORT, Kind.FIELD, Kind.PARAMETER})
 _OVER_A = frozenset(
     {
         Op.ATTR, Op.CALL, Op.SUBSCRIPT, Op.ITERATE, Op.ITEM, Op.AWAIT, Op.INSTANCE, Op.ENTER, Op.NEW, Op.FUNCTION,
-        Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO,
-        Op.ARGUMENT,
+        Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO, Op.ARGUMENT, Op.GIVEN, Op.EXPECTING,
     }
 )  # fmt: skip
-_OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO})
+_OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING})
 
 
 def children(item: tuple[Any, Any, Any]) -> list[int]:
@@ -359,6 +358,8 @@ def children(item: tuple[Any, Any, Any]) -> list[int]:
         return [part for part in a if part >= 0]
     if op == Op.BUILTIN:
         return [part for part in b if part >= 0]
+    if op == Op.SIGNATURE:
+        return [part for part in (a, *b) if part >= 0]
     return []
 
 
@@ -370,6 +371,8 @@ def _renumber(item: tuple[Any, Any, Any], new: list[int]) -> tuple[Any, Any, Any
         return (op, tuple(new[part] for part in a), b)
     if op == Op.BUILTIN:
         return (op, a, tuple(new[part] for part in b))
+    if op == Op.SIGNATURE:
+        return (op, new[a], tuple(new[part] for part in b))
     return item
 
 

@@ -228,6 +228,8 @@ class Evaluator:
                 name = item[1].rpartition(".")[2]
                 if name in TRANSPARENT:
                     out.extend(item[2])
+                elif name in _PARTS:
+                    out.extend(item[2][:1])
                 elif name in ("Type", "type"):
                     out.append(_classes(join(item[2])))
                 elif name == "Self":
@@ -272,7 +274,8 @@ class Evaluator:
         if op == Op.GLOBAL:
             return self.as_types(self.global_entities(module, module.names[a], b))
         if op == Op.SUBSCRIPT:
-            return self.subscript(self.evaluate(module, a), module, b)
+            alias = self.alias(module, a, b)
+            return self.subscript(self.evaluate(module, a), module, b) if alias is None else alias
         if op == Op.ITERATE:
             return self.iterated(self.evaluate(module, a), module.path)
         if op == Op.ITEM:
@@ -296,6 +299,12 @@ class Evaluator:
             return self.evaluate(module, a) or self.evaluate(module, b)
         if op == Op.ARGUMENT:
             return self.expected(self.evaluate(module, a), b)
+        if op == Op.GIVEN:
+            return self.given(self.evaluate(module, a), b // 16, b % 16)
+        if op == Op.EXPECTING:
+            return self.expecting(self.evaluate(module, a), self.evaluate(module, b))
+        if op == Op.SIGNATURE:
+            return (("l", module.path, a, b),)
         if op == Op.ENTER:
             return self.entered(self.evaluate(module, a), module.path)
         if op == Op.IMPORT:
@@ -549,10 +558,21 @@ class Evaluator:
 
     # Calls
 
+    def functions(self, callees: Types) -> Types:
+        """With the function in place of the type, where one name is an interface and a function."""
+        return tuple(("f", item[1], item[2], None) if self._is_function(item) else item for item in callees)
+
+    def _is_function(self, item: Type) -> bool:
+        module = self.module(item[1]) if item[0] == "c" else None
+        if module is None:
+            return False
+        sym = module.symbols[item[2]]
+        return sym.kind == Kind.INTERFACE and (sym.annotation >= 0 or bool(sym.parameters))
+
     def called(self, callees: Types, module: Module, first: int) -> Types:
         """What calling any of ``callees`` gives; ``first`` is the first argument's expression or -1."""
         out: list[Types] = []
-        for item in callees:
+        for item in self.functions(callees):
             tag = item[0]
             if tag == "c":
                 out.append((("i", *item[1:]),))
@@ -573,7 +593,9 @@ class Evaluator:
             elif tag == "B":
                 out.append(builtin_method(item[1], item[2]))
             elif tag in ("i", "S"):
-                for path, symbol in self.class_member(item[1], item[2], "__call__"):
+                for path, symbol in self.class_member(item[1], item[2], "__call__") or self.class_member(
+                    item[1], item[2], "()"
+                ):
                     out.append(self.called(self.bound(path, symbol, item), module, first))
         return join(out)
 
@@ -609,6 +631,9 @@ class Evaluator:
             instance, class_ = (("i", *receiver[1:]),), (("c", *receiver[1:]),)
         elif receiver[0] in ("S", "Z"):
             instance, class_ = (("S", receiver[1], receiver[2]),), (("Z", receiver[1], receiver[2]),)
+        elif receiver[0] == "K":
+            known: dict[str, Types] = dict(receiver[1])
+            return replace(types, lambda item: self.of_variable(item, known))
         else:
             return types
         variables: dict[str, Types] | None = None
@@ -626,6 +651,24 @@ class Evaluator:
             return variables.get(item[1], (item,))
 
         return replace(types, change)
+
+    def of_variable(self, item: Type, known: dict[str, Types]) -> Types:
+        """What a type variable is in a call: given, or what its default makes of the given ones (``D = T["x"]``)."""
+        if item[0] != "v":
+            return (item,)
+        if item[1] in known:
+            return known[item[1]]
+        module = self.module(item[2]) if len(item) > 2 else None
+        return (self._with(module, module.symbols[item[3]].annotation, known) or (item,)) if module else (item,)
+
+    def _with(self, module: Module, expr: int, known: dict[str, Types]) -> Types:
+        """Members of type variables, with those put in."""
+        op, a, b = module.facts.expressions[expr] if expr >= 0 else (-1, -1, -1)
+        if op == Op.ATTR:
+            return self.member_types(self._with(module, a, known), module.names[b], module.path)
+        if op == Op.INSTANCE:
+            return self._with(module, a, known)
+        return known.get(module.name(a), ()) if op == Op.NAME else ()
 
     def variables(self, receiver: Type) -> dict[str, Types]:
         """Type variables of a class and its bases, by name, as ``receiver``'s arguments say."""
@@ -656,6 +699,13 @@ class Evaluator:
                         names += [item[1] for item in types if item[0] == "v" and item[1] not in names]
         for name, types in zip(names, arguments, strict=False):
             known.setdefault(name, types)
+        if level == 0:
+            for body in module.symbols[symbol].bodies:
+                for name, at in module.members(body).items():
+                    if module.symbols[at].kind == Kind.TYPE_PARAMETER and module.symbols[at].values:
+                        known.setdefault(
+                            name, join(self.evaluate(module, value) for value in module.symbols[at].values)
+                        )
         for base in bases:
             if base[0] == "c":
                 inner = tuple(
@@ -683,12 +733,14 @@ class Evaluator:
     def expected(self, callees: Types, number: int) -> Types:
         """The declared type of a parameter of what is called."""
         out: list[Types] = []
-        for item in callees:
+        for item in self.functions(callees):
             members: tuple[Member, ...] = ()
             if item[0] == "f":
                 members = ((item[1], item[2]),)
             elif item[0] in ("c", "Z"):
                 members = self.class_member(item[1], item[2], "constructor")
+            elif item[0] == "B" and item[2] in _ADDING and item[1][2]:
+                out.append(item[1][2][-1])
             for path, symbol in members:
                 module = self.module(path)
                 parameters = module.symbols[symbol].parameters if module is not None else ()
@@ -697,8 +749,87 @@ class Evaluator:
                     and number < len(parameters)
                     and module.symbols[parameters[number]].annotation >= 0
                 ):
-                    out.append(self.symbol_types(path, parameters[number]))
+                    receiver = item[3] if item[0] == "f" else ("i", *item[1:])
+                    out.append(self.substituted(self.symbol_types(path, parameters[number]), receiver, path))
         return join(out)
+
+    def given(self, callees: Types, argument: int, number: int) -> Types:
+        """What a function without types of its own gets as its parameter; see ``Op.GIVEN``."""
+        if argument == 15:
+            return self.of_signature(callees, number, None, "")
+        out: list[Types] = []
+        for item in self.functions(callees):
+            members: tuple[Member, ...] = ()
+            receiver: Type | None = None
+            if item[0] == "f":
+                members, receiver = ((item[1], item[2]),), item[3]
+            elif item[0] == "c":
+                members, receiver = self.class_member(item[1], item[2], "constructor"), ("i", *item[1:])
+            for path, symbol in members:
+                module = self.module(path)
+                parameters = module.symbols[symbol].parameters if module is not None else ()
+                if module is not None and argument < len(parameters):
+                    annotation = module.symbols[parameters[argument]].annotation
+                    out.append(self.of_signature(self.evaluate(module, annotation), number, receiver, path))
+        return tuple(item for item in join(out) if item[0] != "v" or len(item) > 2)
+
+    def of_signature(self, functions: Types, number: int, receiver: Type | None, path: str) -> Types:
+        """The declared type of a parameter of function types and methods."""
+        out: list[Types] = []
+        for kind in functions:
+            item = kind
+            if kind[0] in ("i", "o"):
+                item = next((("f", *member, kind) for member in self.lookup(kind, "()", path)), kind)
+            module = self.module(item[1]) if item[0] in ("l", "f") else None
+            if module is None:
+                continue
+            if item[0] == "l" and len(item) > 3 and number < len(item[3]):
+                out.append(self.substituted(self.declared(module, item[3][number]), receiver, path))
+            elif item[0] == "f" and number < len(module.symbols[item[2]].parameters):
+                parameter = module.symbols[item[2]].parameters[number]
+                if module.symbols[parameter].annotation >= 0:
+                    out.append(self.substituted(self.symbol_types(item[1], parameter), item[3], item[1]))
+        return join(out)
+
+    def expecting(self, callees: Types, wanted: Types) -> Types:
+        """Functions, with what their type variables are where the result should be ``wanted``."""
+        out: list[Type] = []
+        for item in self.functions(callees):
+            known: dict[str, Types] = {}
+            if item[0] == "f" and item[3] is None:
+                for kind in self.memo.ask(("r", item[1], item[2]), self._result, item[1], item[2]):
+                    _match(kind, wanted, known)
+            out.append((*item[:3], ("K", tuple(sorted(known.items())))) if known else item)
+        return tuple(dict.fromkeys(out))
+
+    def alias(self, module: Module, base: int, index: int) -> Types | None:
+        """A generic alias with its arguments put in; None where ``base`` names no such thing."""
+        op, a, b = module.facts.expressions[base] if base >= 0 else (-1, -1, -1)
+        if module.language.name == "python" or index < 0:
+            return None
+        entities: tuple[Entity, ...] = ()
+        if op == Op.NAME:
+            entities = self.follow(module.path, a)
+        elif op == Op.ATTR:
+            for item in self.evaluate(module, a):
+                entities += self.module_member(item, module.names[b], module.path) if item[0] == "m" else ()
+        if len(entities) != 1 or entities[0][0] != "s":
+            return None
+        _, path, symbol = entities[0]
+        other = self.module(path)
+        sym = other.symbols[symbol] if other is not None else None
+        if other is None or sym is None or sym.kind != Kind.TYPE or sym.annotation < 0:
+            return None
+        scopes = other.facts.scopes
+        names = [
+            other.name(at)
+            for at, held in enumerate(other.symbols)
+            if held.kind == Kind.TYPE_PARAMETER and scopes[held.scope][4:] == (sym.start, sym.end)
+        ]
+        arguments = [self.declared(module, part) for part in _parts(module, index)]
+        known = {name: types for name, types in zip(names, arguments, strict=False) if types}
+        types = self.instances(self.evaluate(other, sym.annotation))
+        return replace(types, lambda item: known.get(item[1], (item,)) if item[0] == "v" else (item,))
 
     # Operators
 
@@ -771,6 +902,8 @@ class Evaluator:
 
 
 _TYPE_VARIABLES = frozenset({"TypeVar", "ParamSpec", "TypeVarTuple"})
+_ADDING = frozenset({"push", "unshift", "add", "includes", "fill"})
+_PARTS = frozenset({"Pick", "Omit", "Exclude", "Extract"})
 _EMPTY_BASES = frozenset({"object", "Generic", "Protocol", "ABC"})
 _ENUMS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "EnumMeta"})
 
@@ -812,6 +945,12 @@ def _open(item: Type) -> bool:
 def _match(wanted: Type, actual: Types, known: dict[str, Types]) -> None:
     if wanted[0] == "v":
         known.setdefault(wanted[1], actual)
+    elif wanted[0] == "i" and wanted[3]:
+        for item in actual:
+            if item[:3] == wanted[:3]:
+                for part, given in zip(wanted[3], item[3], strict=False):
+                    for inner in part:
+                        _match(inner, given, known)
     elif wanted[0] == "b" and wanted[2]:
         for item in actual:
             if item[0] == "b" and item[2]:

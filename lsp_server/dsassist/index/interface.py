@@ -160,8 +160,10 @@ class _Entries:
             names |= {detail}
         elif op == Op.BUILTIN:
             detail = (a, tuple(part < 0 for part in b))
-        elif op in (Op.ITEM, Op.ARGUMENT):
+        elif op in (Op.ITEM, Op.ARGUMENT, Op.GIVEN):
             detail = b
+        elif op == Op.SIGNATURE:
+            detail = (a < 0, tuple(part < 0 for part in b))
         elif op in (Op.UNION, Op.TUPLE):
             detail = tuple(part < 0 for part in a)
         return self._number((op, detail, tuple(number for number, _ in parts))), names

@@ -181,6 +181,13 @@ class Op(IntEnum):
     """a value that was narrowed to the type a, else as b"""
     ARGUMENT = 23
     """what the callee a expects as its argument number b"""
+    SIGNATURE = 24
+    """a function type with the result a; b is a tuple of the types of its parameters"""
+    GIVEN = 25
+    """what a function gets as its parameter number b % 16, where it is argument number b // 16 of the callee a; with
+    15, where a itself is what the function is expected to be"""
+    EXPECTING = 26
+    """the callee a, called where its result should be b"""
 
 
 class Level(IntEnum):

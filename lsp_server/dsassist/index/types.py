@@ -12,6 +12,8 @@
 ``("v", name)``                         a type variable
 ``("o", path, scope)``                  an object whose members are in a scope
 ``("l", path, expression)``             an anonymous function with that result
+``("l", path, expression, types)``      a function type; types are expressions of its parameters' types
+``("K", pairs)``                        as a receiver: what type variables stand for in this call
 ``("B", owner, method)``                a method of a built-in container; owner is its type
 ======================================  ==========================================================================
 """

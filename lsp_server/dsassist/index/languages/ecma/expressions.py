@@ -25,6 +25,8 @@ class Expressions(Types):
         self.function_symbol = -1
         self.this_scope = -1
         """The class (or object) scope that ``this`` is of, or -1."""
+        self.wanted = -1
+        """What the function that is walked should return, where that is known from outside."""
 
     def statement(self, node: Node) -> int:
         """Walk a statement; ``EcmaWalk`` has it."""
@@ -134,7 +136,7 @@ class Expressions(Types):
         builder.attribute(name, receiver)
         return builder.on(Op.ATTR, receiver, builder.name(builder.text(name)))
 
-    def x_call_expression(self, node: Node) -> int:
+    def x_call_expression(self, node: Node, expected: int = -1) -> int:
         builder = self.builder
         function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
         if function is None:
@@ -156,11 +158,14 @@ class Expressions(Types):
                 receiver = builder.exprs[callee][1]
                 items = receiver if method == b"then" else builder.expr(Op.ITERATE, receiver)
         values: list[int] = []
-        for child in arguments.named_children if arguments is not None else ():
+        wanted = builder.expr(Op.EXPECTING, callee, expected) if callee >= 0 and expected >= 0 else callee
+        for number, child in enumerate(arguments.named_children if arguments is not None else ()):
             if items >= 0 and not values and child.type in _FUNCTIONS:
                 values.append(self.x_function(child, items))
+            elif child.type in _FUNCTIONS and number < 15:
+                values.append(self.x_function(child, context=(wanted, number)))
             else:
-                values.append(self.x(child))
+                values.append(self.given(child, builder.on(Op.ARGUMENT, wanted, number)))
         if (
             items >= 0
             and method in (b"map", b"then")
@@ -192,15 +197,16 @@ class Expressions(Types):
             base = builder.on(Op.SUBSCRIPT, base, items[0] if len(items) == 1 else builder.expr(Op.TUPLE, tuple(items)))
         arguments = node.child_by_field_name("arguments")
         for number, child in enumerate(arguments.named_children if arguments is not None else ()):
-            self.given(child, builder.on(Op.ARGUMENT, base, number))
+            if child.type in _FUNCTIONS and number < 15:
+                self.x_function(child, context=(base, number))
+            else:
+                self.given(child, builder.on(Op.ARGUMENT, base, number))
         return builder.on(Op.NEW, base)
 
     def x_subscript_expression(self, node: Node) -> int:
         base, index = node.child_by_field_name("object"), node.child_by_field_name("index")
         value = self.x(base) if base is not None else -1
-        if index is not None:
-            self.x(index)
-        return self.builder.on(Op.SUBSCRIPT, value)
+        return self.named_member(index, value, self.x) if index is not None else -1
 
     def x_await_expression(self, node: Node) -> int:
         return self.builder.on(Op.AWAIT, self.x(node.named_children[-1])) if node.named_children else -1
@@ -221,6 +227,12 @@ class Expressions(Types):
     def x_assignment_expression(self, node: Node) -> int:
         builder = self.builder
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        if self.typed and left is not None and right is not None and left.type == "member_expression":
+            base, name = left.child_by_field_name("object"), left.child_by_field_name("property")
+            if base is not None and name is not None:
+                receiver = self.x(base)
+                builder.attribute(name, receiver, Role.WRITE)
+                return self.given(right, builder.on(Op.ATTR, receiver, builder.name(builder.text(name))))
         value = self.x(right) if right is not None else -1
         if left is None:
             return value
@@ -319,7 +331,8 @@ class Expressions(Types):
                     builder.scope = outer
                 builder.extent(symbol, child)
                 if value is not None and function:
-                    self.function(value, symbol)
+                    inner = builder.on(Op.ATTR, expected, builder.name(builder.text(key)))
+                    self.function(value, symbol, context=(inner, 15))
                 elif value is not None:
                     inner = builder.on(Op.ATTR, expected, builder.name(builder.text(key)))
                     builder.value(symbol, self.given(value, inner))
@@ -341,6 +354,10 @@ class Expressions(Types):
         """Walk an expression where a value of a known type is expected."""
         if expected >= 0 and node.type == "object":
             return self.x_object(node, expected)
+        if expected >= 0 and node.type == "call_expression":
+            return self.x_call_expression(node, expected)
+        if expected >= 0 and node.type in _FUNCTIONS:
+            return self.x_function(node, context=(expected, 15))
         if expected >= 0 and node.type == "parenthesized_expression" and len(node.named_children) == 1:
             return self.given(node.named_children[0], expected)
         if expected >= 0 and node.type == "array":
@@ -351,9 +368,10 @@ class Expressions(Types):
     def x_arrow_function(self, node: Node) -> int:
         return self.x_function(node)
 
-    def x_function(self, node: Node, first: int = -1) -> int:
-        """A function without a name; its first parameter is ``first`` where that is known."""
-        result = self.function(node, -1, first)
+    def x_function(self, node: Node, first: int = -1, context: tuple[int, int] = (-1, 0)) -> int:
+        """A function without a name; its first parameter is ``first`` where that is known. For ``context`` see
+        ``Op.GIVEN``."""
+        result = self.function(node, -1, first, context)
         return self.builder.expr(Op.FUNCTION, result)
 
     def jsx(self, node: Node) -> int:
@@ -374,16 +392,17 @@ class Expressions(Types):
 
     # Functions, classes, patterns
 
-    def function(self, node: Node, symbol: int, first: int = -1) -> int:
+    def function(self, node: Node, symbol: int, first: int = -1, context: tuple[int, int] = (-1, 0)) -> int:
         """Walk a function's parameters and body; what it returns."""
         builder = self.builder
         parameters = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
         result, body = node.child_by_field_name("return_type"), node.child_by_field_name("body")
-        fresh = symbol >= 0 and not builder.drafts[symbol].bodies
+        fresh = symbol >= 0 and not builder.drafts[symbol].parameters
         if symbol >= 0:
             builder.extent(symbol, node, body.start_byte if body is not None else -1, documentation(node))
         builder.open(ScopeKind.FUNCTION, node, symbol)
-        this, function = self.this_scope, self.function_symbol
+        this, function, wanted = self.this_scope, self.function_symbol, self.wanted
+        self.wanted = builder.on(Op.CALL, context[0]) if context[1] == 15 else -1
         if node.type in (
             "function_expression",
             "function_declaration",
@@ -400,8 +419,9 @@ class Expressions(Types):
             builder.define(own_name, Kind.FUNCTION)
         if parameters is not None:
             parts = parameters.named_children if parameters.type == "formal_parameters" else [parameters]
-            for child in parts:
-                self.parameter(child, symbol if fresh else -1, first)
+            for number, child in enumerate(parts):
+                known = builder.on(Op.GIVEN, context[0], context[1] * 16 + number) if number < 16 else -1
+                self.parameter(child, symbol if fresh else -1, first if first >= 0 else known)
                 first = -1
         draft = builder.drafts[holder]
         if result is not None:
@@ -411,13 +431,18 @@ class Expressions(Types):
             if body.type == "statement_block":
                 self.statements(body)
             else:
-                builder.value(holder, self.given(body, builder.on(Op.INSTANCE, draft.annotation)))
+                builder.value(holder, self.given(body, self.result_of(holder)))
         value = (
             builder.on(Op.INSTANCE, draft.annotation) if draft.annotation >= 0 else builder.union(list(draft.values))
         )
-        self.this_scope, self.function_symbol = this, function
+        self.this_scope, self.function_symbol, self.wanted = this, function, wanted
         builder.close()
         return value
+
+    def result_of(self, function: int) -> int:
+        """What a function should return: as it declares, else as its place asks."""
+        declared = self.builder.drafts[function].annotation if function >= 0 else -1
+        return self.builder.on(Op.INSTANCE, declared) if declared >= 0 else self.wanted
 
     def parameter(self, node: Node, symbol: int, known: int) -> None:
         """One parameter: a name or a pattern, with type and default."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tree_sitter import Node
 
 from dsassist.index.builder import Builder
@@ -66,6 +68,12 @@ class Types:
         if kind == "tuple_type":
             items = [builder.on(Op.INSTANCE, self.t(child)) for child in node.named_children]
             return builder.expr(Op.TUPLE, tuple(items[:12]))
+        if (
+            kind == "object_type"
+            and len(node.named_children) == 1
+            and (held := self.mapped(node.named_children[0])) >= 0
+        ):
+            return held
         if kind in ("object_type", "interface_body"):
             scope = builder.open(ScopeKind.CLASS, node)
             self.type_members(node)
@@ -75,15 +83,19 @@ class Types:
             builder.open(ScopeKind.FUNCTION, node)
             self.type_parameters(node.child_by_field_name("type_parameters"))
             parameters = node.child_by_field_name("parameters")
-            if parameters is not None:
-                self.signature(parameters)
+            types = self.signature(parameters) if parameters is not None else []
             result = self.instance(node.child_by_field_name("return_type") or node.child_by_field_name("type"))
             builder.close()
-            return builder.on(Op.FUNCTION, result)
+            return builder.expr(Op.SIGNATURE, result, tuple(builder.drafts[at].annotation for at in types))
         if kind == "type_query":
             return builder.union([self.x(child) for child in node.named_children])
-        if kind == "lookup_type":
-            return self.inside(node)
+        if kind == "lookup_type" and len(node.named_children) == 2:
+            base = node.named_children[0]
+            held = builder.on(Op.INSTANCE, self.t(base))
+            return self.named_member(node.named_children[1], held, self.t)
+        if kind == "conditional_type":
+            values = [self.t(child) for child in node.named_children]
+            return builder.union(values[-2:])
         if kind == "predefined_type":
             return builder.expr(Op.BUILTIN, builder.text(node).decode("utf-8", "replace"), ())
         if kind == "this_type":
@@ -102,6 +114,40 @@ class Types:
         if kind in ("string", "number", "template_string", "comment", "literal_type"):
             return -1
         return self.inside(node)
+
+    def named_member(self, index: Node, receiver: int, other: Callable[[Node], int]) -> int:
+        """``T["member"]`` and ``value["member"]``; anything else in the brackets is walked by ``other``."""
+        builder = self.builder
+        text = index.named_children[0] if index.type == "literal_type" and index.named_children else index
+        if (
+            receiver >= 0
+            and text.type == "string"
+            and len(text.named_children) == 1
+            and text.named_children[0].type == "string_fragment"
+        ):
+            part = text.named_children[0]
+            builder.attribute_at(part.start_byte, builder.text(part), receiver, Role.TYPE | Role.STRING)
+            return builder.on(Op.ATTR, receiver, builder.name(builder.text(part)))
+        other(index)
+        return builder.on(Op.SUBSCRIPT, receiver)
+
+    def mapped(self, node: Node) -> int:
+        """``{ [K in keyof T]: … }`` has the members of T; -1 for anything else."""
+        clause = next((child for child in node.named_children if child.type == "mapped_type_clause"), None)
+        over = clause.child_by_field_name("type") if clause is not None else None
+        if clause is None or over is None or over.type != "index_type_query" or not over.named_children:
+            return -1
+        builder = self.builder
+        builder.open(ScopeKind.BLOCK, node)
+        result = self.t(over.named_children[0])
+        name = clause.child_by_field_name("name")
+        if name is not None:
+            builder.define(name, Kind.TYPE_PARAMETER)
+        for child in (*clause.named_children, *node.named_children):
+            if child not in (clause, name, over):
+                self.t(child)
+        builder.close()
+        return result
 
     def inside(self, node: Node) -> int:
         """A type whose value is not known: read the names."""
@@ -125,17 +171,22 @@ class Types:
                     )
                     if self.builder.drafts[symbol].annotation < 0:
                         self.builder.drafts[symbol].annotation = bound
+                    if part.type == "default_type":
+                        self.builder.value(symbol, self.builder.on(Op.INSTANCE, bound))
 
-    def signature(self, parameters: Node) -> None:
-        """Parameters of a type without a body."""
+    def signature(self, parameters: Node) -> list[int]:
+        """Parameters of a type without a body: their symbols."""
+        found = []
         for child in parameters.named_children:
             pattern = child.child_by_field_name("pattern")
             if pattern is not None and pattern.type == "identifier":
                 symbol = self.builder.define(pattern, Kind.PARAMETER)
                 self.builder.extent(symbol, child)
                 self.builder.drafts[symbol].annotation = self.annotation(child.child_by_field_name("type"))
+                found.append(symbol)
             elif child.child_by_field_name("type") is not None:
                 self.annotation(child.child_by_field_name("type"))
+        return found
 
     def type_members(self, body: Node) -> None:
         """Members of an interface or object type, bound in the current scope."""
@@ -155,6 +206,8 @@ class Types:
             ):
                 symbol = builder.define(name, Kind.METHOD)
                 self.bodyless(symbol, child)
+            elif child.type == "call_signature":
+                self.bodyless(builder.bind(builder.name(b"()"), Kind.METHOD), child)
             else:
                 builder.open(ScopeKind.FUNCTION, child)
                 parameters = child.child_by_field_name("parameters")
@@ -174,11 +227,13 @@ class Types:
         """A method or function that is only declared."""
         builder = self.builder
         draft = builder.extent(symbol, node, doc=documentation(node))
+        fresh = not draft.parameters
         builder.open(ScopeKind.FUNCTION, node, symbol)
         self.type_parameters(node.child_by_field_name("type_parameters"))
         parameters = node.child_by_field_name("parameters")
         if parameters is not None:
-            self.signature(parameters)
+            found = self.signature(parameters)
+            draft.parameters = found if fresh else draft.parameters
         result = self.annotation(node.child_by_field_name("return_type"))
         draft.annotation = result if draft.annotation < 0 else draft.annotation
         builder.close()

@@ -89,8 +89,7 @@ class EcmaWalk(Expressions):
             return self.namespace(node.named_children[0])
         elif kind == "return_statement":
             for child in node.named_children:
-                declared = self.builder.drafts[self.function_symbol].annotation if self.function_symbol >= 0 else -1
-                value = self.given(child, self.builder.on(Op.INSTANCE, declared))
+                value = self.given(child, self.result_of(self.function_symbol))
                 if self.function_symbol >= 0:
                     self.builder.value(self.function_symbol, value)
         elif kind in _NESTING:
@@ -242,7 +241,7 @@ class EcmaWalk(Expressions):
                 if function and value is not None:
                     body = value.child_by_field_name("body")
                     builder.drafts[symbol].head_end = body.start_byte if body is not None else value.end_byte
-                    self.function(value, symbol)
+                    self.function(value, symbol, context=(builder.on(Op.INSTANCE, annotation), 15))
                 elif value is not None:
                     builder.value(symbol, self.given(value, builder.on(Op.INSTANCE, annotation)))
                 if annotation >= 0 and not function:
