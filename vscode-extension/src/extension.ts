@@ -11,7 +11,7 @@ import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type ModelState, type 
 import { Server } from "./server";
 import { Statistics } from "./stats";
 import { deleteStatistics, showStatistics } from "./statsPage";
-import { TestLens } from "./testLens";
+import { TESTED, TestLens } from "./testLens";
 import { TestProgress } from "./testProgress";
 import { generateTests, mayRun, stopGenerating } from "./tests";
 import { Walkthrough } from "./walkthrough";
@@ -62,7 +62,7 @@ export function activate(context: vscode.ExtensionContext): void {
   });
   const lens = new TestLens(server);
   context.subscriptions.push(
-    vscode.languages.registerCodeLensProvider({ language: "python", scheme: "file" }, lens),
+    vscode.languages.registerCodeLensProvider(TESTED.map((language) => ({ language, scheme: "file" })), lens),
     log, bar, preview, completion, server,
     server.onDidChange((life) => {
       bar.show(life);

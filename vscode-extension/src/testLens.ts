@@ -1,10 +1,13 @@
-/** "Generate tests" above the functions of Python files, for those who want it (`dsassist.extension.testLens`). */
+/** "Generate tests" above the functions of a file, for those who want it (`dsassist.extension.testLens`). */
 
 import * as vscode from "vscode";
 import { get } from "./config";
 import { GENERATE_TESTS_COMMAND } from "./protocol";
 import type { Server } from "./server";
 
+/** Languages that the server makes tests for. */
+export const TESTED = ["python", "javascript", "javascriptreact", "typescript", "typescriptreact"];
+const TESTS = /(^|\/)((test_[^/]*|[^/]*_test|conftest)\.py|[^/]*[._-](test|spec)\.\w+)$/;
 const TESTABLE = new Set([vscode.SymbolKind.Function, vscode.SymbolKind.Method]);
 
 export class TestLens implements vscode.CodeLensProvider {
@@ -19,8 +22,7 @@ export class TestLens implements vscode.CodeLensProvider {
   }
 
   async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {
-    const isTest = /(^|\/)(test_[^/]*|conftest)\.py$/.test(document.uri.path);
-    if (isTest || !get<boolean>("extension.testLens", false) || !vscode.workspace.isTrusted || !this.server.hasCommand(GENERATE_TESTS_COMMAND)) return [];
+    if (TESTS.test(document.uri.path) || !get<boolean>("extension.testLens", false) || !vscode.workspace.isTrusted || !this.server.hasCommand(GENERATE_TESTS_COMMAND)) return [];
     const symbols = await vscode.commands.executeCommand<vscode.DocumentSymbol[] | undefined>("vscode.executeDocumentSymbolProvider", document.uri);
     return lenses(symbols ?? [], document.uri.toString());
   }
