@@ -261,6 +261,7 @@ def _arguments() -> argparse.Namespace:
         help="also: where rules leave gaps, once more with each of these models (a name or a GGUF file)",
     )
     parser.add_argument("--model-limit", type=int, default=120, help="targets that are tried with a model")
+    parser.add_argument("--model-only", action="store_true", help="no targets beyond those tried with a model")
     parser.add_argument("--planted", action="store_true", help="also: bugs planted in forty functions of ours")
     parser.add_argument(
         "--pynguin", nargs="?", const="install", help="also: beside Pynguin (a program; installed where none is named)"
@@ -326,10 +327,12 @@ def rows_of(
         folder = next(item for item in folders if target.path.is_relative_to(item) or target.path == item)
         file = root / target.path.relative_to(folder.parent)
         row = row_of(target, root, file, "")
-        if row is None:
+        if row is None or (arguments.model_only and number >= arguments.model_limit):
             break
         rows.append(row)
         for name in models if number < arguments.model_limit else ():
+            if len(others[name]) < number:
+                continue  # the time is over: the rows with a model are those of the first targets
             # where nothing is left open the model is not asked: the row is the same
             again = row_of(target, root, file, name) if row.get("survivors") or row.get("missed") else row
             if again is not None:
