@@ -148,6 +148,7 @@ def against_pynguin(
             else:
                 shutil.copy(source, root / source.name)
             file = root / (module.replace(".", "/") + ".py")
+            file = file if file.exists() else file.with_suffix("") / "__init__.py"
             targets = testgen.in_file(file)
             row: dict[str, Any] = {"module": module, "targets": len(targets)}
             started = time.monotonic()
