@@ -96,11 +96,22 @@ def _distinction(case: Case) -> str:
             )
         elif isinstance(value, str | bytes | list | tuple | dict | set) and not value:
             label = f"empty_{type(value).__name__}"
-        elif isinstance(value, str) and re.fullmatch(r"\w{1,12}", value):
-            label = f"{keyword}_{snake(value)}" if keyword else snake(value)
+        elif isinstance(value, str | list | tuple | dict):
+            label = "_".join(filter(None, (keyword, _shown(value))))
         if label:
             return f"for_{label.strip('_')}"
-    return "without_arguments" if not case.arguments else ""
+    return "without_arguments" if not case.arguments and case.source == "inputs" else ""
+
+
+def _shown(value: object) -> str:
+    """The words of a short value: ``"a, b"`` → ``a_b``, ``{"year": 3}`` → ``year``."""
+    if isinstance(value, dict):
+        value = list(value)[:3]
+    parts = value[:3] if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(part, str | int) for part in parts):
+        return ""
+    words = re.findall(r"[A-Za-z0-9]+", " ".join(map(str, parts)))
+    return snake("_".join(words[:3]))[:20].strip("_")
 
 
 def _assigned(case: Case, name: str) -> str:
