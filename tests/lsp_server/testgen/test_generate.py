@@ -286,3 +286,28 @@ def test_variables_of_the_module_and_standard_error_are_observed_and_given_back(
     text = report.text or ""
     assert 'patch.object(subject, "_names", {})' in text and 'patch.object(subject, "_count", 0)' in text
     assert "redirect_stderr" in text and 'errors.getvalue() == "error: ' in text
+
+
+def test_what_depends_on_the_place_and_names_like_tests_are_handled(project: Make, generate: Generate) -> None:
+    path = project('''
+        from pathlib import Path
+
+
+        def here(n: int) -> Path:
+            return Path(__file__).parent
+
+
+        def letters(n: int) -> int:
+            return len(str(Path(__file__).resolve())) + n
+
+
+        def test_even(n: int) -> bool:
+            """Whether n is even: test_even(4) is True."""
+            return n % 2 == 0
+    ''')  # fmt: skip
+    report = generate(path)
+    here, letters, even = report.targets
+    assert not here.kept and not letters.kept and even.kept
+    text = report.text or ""
+    assert "dsassist-testgen" not in text
+    assert "from subject import test_even as _test_even" in text and "_test_even(" in text

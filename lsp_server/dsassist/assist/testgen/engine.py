@@ -177,7 +177,8 @@ class _Run:
             report.seconds = time.monotonic() - started
             self.done += 1
             self._say(report, "waiting for its fresh runs" if proposed and proposed[-1][0] is pipeline else "done")
-        runner = Runner(box, self.python, style, there.roots)
+        box.move()
+        runner = Runner(box, self.python, style, [box.work / name.root.relative_to(self.workspace) for name in names])
         inside = test_path.is_relative_to(self.workspace)
         place = box.work / (test_path.relative_to(self.workspace).parent if inside else Path())
         started = time.monotonic()

@@ -116,7 +116,7 @@ class Worker:
 
     def _executor(self, start: int, end: int) -> Executor:
         assert self.guard is not None
-        observer = Observer(Literals(self.names, [str(Path(self.scratch).parent)]))
+        observer = Observer(Literals(self.names, [str(Path(self.scratch).parent.parent)]))
         statements = statement_lines(self.tree, start, end)
         executor = Executor(self.names, observer, self.guard, self.scratch, (self.file, start, end), statements)
         executor.module, executor.shared = self.module, self._shared(start, end)
@@ -275,6 +275,8 @@ class Worker:
                 continue
             loaded = {node.id for node in walked} - {node.id for node in walked if isinstance(node.ctx, ast.Store)}
             module_names = vars(self.module)
+            if any(name.lower().startswith("test") for name in loaded):
+                continue  # imported by such a name it would be collected as a test
             origins = {name: (origin[0], origin[1]) for name, origin in seed.get("imports", {}).items()}
             if any(self.names.table.get(name, origin) != origin for name, origin in origins.items()):
                 continue  # a name that means something else here

@@ -92,6 +92,12 @@ class Sandbox:
             self.kill(process)
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def move(self) -> None:
+        """Put the copy elsewhere: what depends on where a project lies comes to light. Paths in ``work`` change."""
+        moved = self.root / "checked-out-elsewhere"
+        self.work.rename(moved)
+        self.work = moved
+
     def _measure(self) -> Confinement:
         report = self.scratch / "granted.json"
         self.run([sys.executable, "-I", "-c", ""], timeout=20, report=report)
