@@ -69,6 +69,10 @@ class Builder:
         self.extra: dict[str, Any] = {}
         self.redirects: dict[tuple[int, int], int] = {}
         """(scope, name) → the scope that really binds it (``global``, ``nonlocal``)."""
+        self.calls: list[tuple[int, int, tuple[int, ...], tuple[tuple[str, int], ...]]] = []
+        """(byte, callee, arguments, named arguments) of every call, where a language is asked for them."""
+        self.decorated: dict[int, int] = {}
+        """Function → what its decorators make of it."""
         self.member_definitions: dict[int, int] = {}
         """Byte of an attribute's name → the symbol it defines."""
 
@@ -230,6 +234,9 @@ class Builder:
         """Drop expressions that no occurrence, symbol or class asks for, and number the rest anew."""
         exprs = self.exprs
         roots = {ref for _, _, role, ref, _ in self.occurrences if 1 <= role & 7 <= 2}
+        for _, callee, arguments, named in self.calls:
+            roots.update((callee, *arguments, *(value for _, value in named)))
+        roots.update(self.decorated.values())
         for draft in self.drafts:
             roots.add(draft.annotation)
             roots.update(draft.values)
@@ -260,6 +267,12 @@ class Builder:
             draft.annotation = new[draft.annotation]
             draft.values = [new[value] for value in draft.values]
         self.scope_bases = [tuple(new[base] for base in bases) for bases in self.scope_bases]
+        if self.calls:
+            self.extra["calls"] = [
+                (at, new[callee], tuple(new[value] for value in arguments), tuple((n, new[v]) for n, v in named))
+                for at, callee, arguments, named in self.calls
+            ]
+            self.extra["decorated"] = {symbol: new[expr] for symbol, expr in self.decorated.items()}
         if receivers:
             self.extra["receivers"] = {scope: new[expr] for scope, expr in receivers.items()}
 
@@ -343,10 +356,10 @@ _WEAK = frozenset({Kind.VARIABLE, Kind.IMPORT, Kind.FIELD, Kind.PARAMETER})
 _OVER_A = frozenset(
     {
         Op.ATTR, Op.CALL, Op.SUBSCRIPT, Op.ITERATE, Op.ITEM, Op.AWAIT, Op.INSTANCE, Op.ENTER, Op.NEW, Op.FUNCTION,
-        Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO, Op.ARGUMENT, Op.GIVEN, Op.EXPECTING,
+        Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO, Op.ARGUMENT, Op.GIVEN, Op.EXPECTING, Op.KEY,
     }
 )  # fmt: skip
-_OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING})
+_OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING, Op.KEY})
 
 
 def children(item: tuple[Any, Any, Any]) -> list[int]:
@@ -360,6 +373,10 @@ def children(item: tuple[Any, Any, Any]) -> list[int]:
         return [part for part in b if part >= 0]
     if op == Op.SIGNATURE:
         return [part for part in (a, *b) if part >= 0]
+    if op == Op.RECORD:
+        return [part for part in b if part >= 0]
+    if op == Op.LAMBDA and a >= 0:
+        return [a]
     return []
 
 
@@ -373,6 +390,10 @@ def _renumber(item: tuple[Any, Any, Any], new: list[int]) -> tuple[Any, Any, Any
         return (op, a, tuple(new[part] for part in b))
     if op == Op.SIGNATURE:
         return (op, new[a], tuple(new[part] for part in b))
+    if op == Op.RECORD:
+        return (op, a, tuple(new[part] for part in b))
+    if op == Op.LAMBDA:
+        return (op, new[a], b)
     return item
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from dsassist.index.hierarchy import Hierarchy
 from dsassist.index.resolve import Target
 from dsassist.index.syntax import Syntax
 
@@ -22,7 +23,7 @@ class Graph:
     """Nodes left out because there were too many; the best connected ones stay."""
 
 
-class GraphMaker(Syntax):
+class GraphMaker(Hierarchy, Syntax):
     """See the module's docstring."""
 
     def import_graph(self, under: str = "", most: int = 80) -> Graph:

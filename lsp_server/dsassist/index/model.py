@@ -189,6 +189,16 @@ class Op(IntEnum):
     EXPECTING = 26
     """the callee a, called where its result should be b"""
 
+    # Only in facts that are made for one question about calls (``flow``), never stored:
+    RECORD = 27
+    """a list or mapping with the keys in the tuple a; b is a tuple of the values, and of the whole as another type"""
+    KEY = 28
+    """what a has under the key b"""
+    LITERAL = 29
+    """the text a"""
+    LAMBDA = 30
+    """an anonymous function with the result a; b is a tuple of the symbols of its parameters"""
+
 
 class Level(IntEnum):
     """How sure an answer is, the surest first."""

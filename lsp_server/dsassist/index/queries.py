@@ -13,9 +13,7 @@ from itertools import accumulate
 from dsassist.errors import PositionError, WorkspaceError
 from dsassist.index.facts import Facts, Sym
 from dsassist.index.model import (
-    CALLABLE_KINDS,
     TYPE_KINDS,
-    Call,
     Kind,
     Level,
     Location,
@@ -500,88 +498,7 @@ class Queries(State):
                         found.append(((path, qualified), self._symbol_info(module, index)))
             return tuple(found)
 
-    # Calls
-
-    def callers(self, targets: Sequence[Target]) -> tuple[Call, ...]:
-        """What calls any of the targets, with the places. Calls outside any function belong to the file."""
-        with self._reading():
-            found: dict[Target, list[Location]] = {}
-            answer = self._references(tuple(targets), set(), False)
-            for reference in answer.references:
-                if reference.is_call:
-                    place = reference.location
-                    found.setdefault(self._enclosing(place), []).append(place)
-            return self._calls(found)
-
-    def callees(self, target: Target) -> tuple[Call, ...]:
-        """What a function calls, with the places inside it."""
-        with self._reading():
-            module = self._module(target[0])
-            symbol = module.by_qualified(target[1]) if module is not None and target[1] else -1
-            view = self._view(target[0])
-            if module is None or symbol < 0 or view is None:
-                return ()
-            found: dict[Target, list[Location]] = {}
-            occurrences = view.occurrences
-            starts = list(accumulate(module.facts.line_lengths, initial=0))
-            spans = [module.facts.scopes[body][4:6] for body in module.symbols[symbol].bodies]
-            for index, role in enumerate(occurrences.role):
-                if not role & Role.CALL:
-                    continue
-                at = starts[occurrences.line[index]] + occurrences.column[index]
-                if not any(start <= at < end for start, end in spans):
-                    continue
-                reply = self._answer(target[0], view, index)
-                targets = reply.targets if reply is not None else (self._own_target(target[0], occurrences.ref[index]),)
-                for item in targets:
-                    if item[0]:
-                        found.setdefault(item, []).append(self._location(target[0], occurrences, index))
-            return self._calls(found)
-
-    def _calls(self, found: dict[Target, list[Location]]) -> tuple[Call, ...]:
-        calls = []
-        for target, places in sorted(found.items()):
-            info = self._info(target)
-            if info is not None:
-                calls.append(Call(info, tuple(sorted(places))))
-        return tuple(calls)
-
-    def _enclosing(self, place: Location) -> Target:
-        """The innermost function or class around a place, else its file."""
-        module = self._module(place.path)
-        assert module is not None
-        occurrences = module.facts.occurrences
-        starts = list(accumulate(module.facts.line_lengths, initial=0))
-        at = starts[place.line] + occurrences.bytes_column(place.line, place.column, self.encoding)
-        best, size = -1, 1 << 62
-        for scope in module.facts.scopes:
-            if scope.owner >= 0 and scope.start <= at < scope.end and scope.end - scope.start < size:
-                owner = module.symbols[scope.owner]
-                name_at = (
-                    starts[occurrences.line[owner.occurrence]] + occurrences.column[owner.occurrence]
-                    if owner.occurrence >= 0
-                    else -1
-                )
-                if name_at != at:
-                    best, size = scope.owner, scope.end - scope.start
-        return (place.path, module.qualified(best)) if best >= 0 else (place.path, "")
-
     # Classes
-
-    def supertypes(self, target: Target) -> tuple[Target, ...]:
-        """The direct bases of a class that are in the workspace."""
-        with self._reading():
-            module = self._module(target[0])
-            symbol = module.by_qualified(target[1]) if module is not None else -1
-            if module is None or symbol < 0:
-                return ()
-            bases = self._resolver.base_types(module, symbol)
-            return tuple(self._own_target(base[1], base[2]) for base in bases if base[0] == "c")
-
-    def subtypes(self, target: Target) -> tuple[Target, ...]:
-        """Classes that name this one among their direct bases."""
-        with self._reading():
-            return self._subtypes(target)
 
     def _subtypes(self, target: Target) -> tuple[Target, ...]:
         found: dict[Target, None] = {}
@@ -598,25 +515,6 @@ class Queries(State):
                 if any(base[0] == "c" and self._own_target(base[1], base[2]) == target for base in bases):
                     found[(path, module.qualified(index))] = None
         return tuple(sorted(found))
-
-    def implementations(self, path: str, line: int, column: int) -> tuple[SymbolInfo, ...]:
-        """For a class its subclasses at any depth; for a method the methods that override it."""
-        with self._reading():
-            targets, _, _ = self._targets_at(path, line, column)
-            found: dict[Target, None] = {}
-            for target in targets:
-                info = self._info(target, texts=False)
-                if info is None or not target[0]:
-                    continue
-                if info.kind in TYPE_KINDS:
-                    found.update(dict.fromkeys(self._all_subtypes(target)))
-                elif info.container and info.kind in (*CALLABLE_KINDS, Kind.FIELD):
-                    for subtype in self._all_subtypes((target[0], info.container)):
-                        module = self._module(subtype[0])
-                        if module is not None and module.by_qualified(f"{subtype[1]}.{info.name}") >= 0:
-                            found[(subtype[0], f"{subtype[1]}.{info.name}")] = None
-            infos = (self._info(target) for target in found)
-            return tuple(info for info in infos if info is not None)
 
     _known_subtypes: dict[Target, list[Target]] | None = None
 

@@ -252,4 +252,4 @@ def test_hierarchies(package: Any) -> None:
     callers = package.index.callers([("pkg/core.py", "Engine.run")])
     assert [(call.symbol.qualified_name, len(call.sites)) for call in callers] == [("go", 3)]
     callees = {call.symbol.qualified_name for call in package.index.callees(("pkg/core.py", "Engine.run"))}
-    assert callees == {"Base.start", "Part.spin", "Part"}
+    assert callees == {"Base.start", "Part.spin", "Part", "Part.__init__"}

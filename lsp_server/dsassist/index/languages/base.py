@@ -12,14 +12,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import tree_sitter
 from tree_sitter import Node, Parser, Tree
 
 from dsassist.index.facts import Facts, Import
 
-__all__ = ["FileSet", "Found", "Language", "by_kind", "make_parser"]
+__all__ = ["FileSet", "Found", "Language", "TellsCalls", "by_kind", "make_parser"]
 
 
 class FileSet(Protocol):
@@ -114,6 +114,19 @@ class Language(Protocol):
 
     def builtin(self, name: str) -> bool:
         """Is the bare name the language's own?"""
+        ...
+
+
+@runtime_checkable
+class TellsCalls(Protocol):
+    """A language whose calls can be followed through values."""
+
+    def parser(self, path: str) -> Parser:
+        """As in ``Language``."""
+        ...
+
+    def extract_calls(self, source: bytes, tree: Tree) -> Facts:
+        """Facts with every call and its arguments, under ``extra["calls"]``; see ``flow``."""
         ...
 
 

@@ -10,6 +10,7 @@ from tree_sitter import Parser, Tree
 from dsassist.index.builder import Builder
 from dsassist.index.facts import Facts, Import
 from dsassist.index.languages.base import FileSet, Found, count_errors, make_parser
+from dsassist.index.languages.python.calls import CallWalk
 from dsassist.index.languages.python.expressions import GRAMMAR
 from dsassist.index.languages.python.walk import PythonWalk
 
@@ -40,6 +41,12 @@ class Python:
         root = tree.root_node
         builder.errors = count_errors(root)
         PythonWalk(builder).module(root)
+        return builder.finish()
+
+    def extract_calls(self, source: bytes, tree: Tree) -> Facts:
+        """Facts with every call and its arguments; see ``CallWalk``."""
+        builder = Builder(self.name, source)
+        CallWalk(builder).module(tree.root_node)
         return builder.finish()
 
     def find_import(self, path: str, entry: Import, files: FileSet) -> Found:

@@ -211,12 +211,9 @@ class Expressions:
         if function is None or arguments is None:
             self.generic(node)
             return -1
-        before = len(builder.occurrences)
         callee = self.x(function)
-        if len(builder.occurrences) > before:
-            start, name, role, ref, scope = builder.occurrences[-1]
-            if function.kind_id == self.k_identifier or function.kind_id == self.k_attribute:
-                builder.occurrences[-1] = (start, name, role | Role.CALL, ref, scope)
+        if function.kind_id == self.k_identifier or function.kind_id == self.k_attribute:
+            self.mark_call()
         text = builder.text(function) if function.kind_id == self.k_identifier else b""
         values: list[int] = []
         bound = -1
@@ -242,6 +239,13 @@ class Expressions:
             if special is not None:
                 return special
         return builder.on(Op.CALL, callee, first)
+
+    def mark_call(self) -> None:
+        """The last name reported is what is called."""
+        rows = self.builder.occurrences
+        if rows:
+            start, name, role, ref, scope = rows[-1]
+            rows[-1] = (start, name, role | Role.CALL, ref, scope)
 
     def special(self, text: bytes, values: list[int], arguments: Node) -> int | None:
         """Built-in calls whose result follows from their arguments; None for all others."""

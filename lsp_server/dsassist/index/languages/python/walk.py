@@ -45,6 +45,14 @@ class PythonWalk(Expressions):
             else:
                 handler(self, child)
 
+    def statement(self, node: Node) -> None:
+        """One statement."""
+        handler = _STATEMENTS.get(node.kind_id)
+        if handler is None:
+            self.x(node)
+        else:
+            handler(self, node)
+
     # Definitions
 
     def function(self, node: Node, decorators: tuple[bytes, ...] = (), outer: Node | None = None) -> None:
@@ -152,6 +160,8 @@ class PythonWalk(Expressions):
                     if target is not None:
                         names.append(self.builder.text(target))
                     self.x(inner)
+                    if inner.kind_id != self.k_call:
+                        self.mark_call()
         definition = node.child_by_field_name("definition")
         if definition is not None:
             if definition.kind_id == self.k_function:
