@@ -221,7 +221,7 @@ const BODY = `<header>
 <button id="fit" title="Fit (0)">Fit</button>
 </header>
 <div id="map" tabindex="0" role="application" aria-roledescription="graph" aria-label="Reference map" aria-describedby="keys"></div>
-<footer><span id="selected" aria-live="polite"></span><span id="keys">Arrows move · Enter opens · E expands · + − zoom · 0 fits</span></footer>`;
+<footer><span id="selected" aria-live="polite"></span><span id="keys">Arrows move · Enter opens · E expands · C R F switch · + − 0 zoom</span></footer>`;
 
 function kindOf(kind: vscode.SymbolKind): MapNode["kind"] {
   switch (kind) {
