@@ -105,7 +105,7 @@ export class Preview implements vscode.Disposable, vscode.TextDocumentContentPro
 
 /** Why a file cannot be written, with what to do. VS Code's own `stat` does not tell for a file without the write bit. */
 async function unwritable(uri: vscode.Uri): Promise<string | undefined> {
-  const problem = `${uri.fsPath} is read-only, so nothing was written. Make it writable and try again.`;
+  const problem = `${vscode.workspace.asRelativePath(uri)} is read-only, so nothing was written. Make it writable and try again.`;
   if (vscode.workspace.fs.isWritableFileSystem(uri.scheme) === false) return problem;
   if (uri.scheme !== "file") return undefined;
   try {
