@@ -14,7 +14,7 @@ const LOOK_AGAIN = 30_000;
 /** What is replaced sooner than this was not seen: the next key came. It does not count as shown. */
 const SEEN = 300;
 /** A request shorter than this does not make the status bar spin. */
-const NOTICEABLE = 150;
+const NOTICEABLE = 400;
 
 interface Accepted {
   document: vscode.TextDocument;
