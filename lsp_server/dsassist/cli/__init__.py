@@ -53,7 +53,7 @@ def _show_version(asked: bool) -> None:
 def main() -> NoReturn:
     """Run the command of ``sys.argv``. An error of ours is a red line, the remedy below it, and its exit code."""
     try:
-        build()()
+        build()(args=testgen.with_revision(sys.argv[1:]))
     except (DsassistError, ModelError) as error:
         print_error(error.message, error.remedy)
         sys.exit(error.exit_code)

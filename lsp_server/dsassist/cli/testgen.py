@@ -26,7 +26,7 @@ from dsassist_model import paths
 if TYPE_CHECKING:
     from dsassist.index import Index
 
-__all__ = ["register"]
+__all__ = ["register", "with_revision"]
 
 _MARKS = {"stable": "same twice", "raises_coverage": "raise coverage", "kills_mutant": "kill a bug"}
 
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         diff: Annotated[
             str | None,
             typer.Option(
-                "--diff", metavar="REV", help="Everything that changed since REV (HEAD for what is not committed)."
+                "--diff", metavar="[REV]", help="Everything that changed since REV; without REV, what is not committed."
             ),
         ] = None,
         write: Annotated[
@@ -82,6 +82,16 @@ def register(app: typer.Typer) -> None:
                 _show(report, written=write)
         if not any(report.text for report in reports):
             raise typer.Exit(1)
+
+
+def with_revision(arguments: list[str]) -> list[str]:
+    """Command-line ``arguments`` with HEAD after a ``--diff`` of ``testgen`` that names no revision."""
+    if arguments[:1] != ["testgen"] or "--diff" not in arguments:
+        return arguments
+    after = arguments.index("--diff") + 1
+    if after < len(arguments) and not arguments[after].startswith("-"):
+        return arguments
+    return [*arguments[:after], "HEAD", *arguments[after:]]
 
 
 def _wanted(place: str, diff: str | None) -> list[tuple[Path, Sequence[testgen.AnyTarget]]]:
@@ -222,7 +232,12 @@ def _index(workspace: Path) -> Iterator[Index | None]:
         yield None
         return
     try:
-        index.update()
+        with (
+            error_console.status("Looking for who calls it …")
+            if error_console.is_terminal
+            else contextlib.nullcontext()
+        ):
+            index.update()
         yield index
     finally:
         index.close()
@@ -284,7 +299,9 @@ def _show_target(target: testgen.TargetReport) -> None:
     )
     if target.problem:
         console.print(f"    {escape(target.problem)}", style="yellow", soft_wrap=True)
-    if not target.kept and target.dropped:
+    if not target.kept and target.covered_before and not target.survivors and not target.missed:
+        console.print("    the tests that are there reach every line and notice every planted bug", style="dim")
+    elif not target.kept and target.dropped:
         reasons = ", ".join(
             f"{count} {why}" for why, count in sorted(target.dropped.items(), key=lambda item: -item[1])[:4]
         )
