@@ -152,7 +152,7 @@ class _Run:
             started = time.monotonic()
             report = TargetReport(target.qualname, target.line)
             file.targets.append(report)
-            known = self.callers(target) if self.callers else None
+            known = await asyncio.to_thread(self.callers, target) if self.callers else None
             usages = await asyncio.to_thread(project.usages, target, self.workspace, known)
             pipeline = Pipeline(
                 Facts(target, source, tree, module, usages),
