@@ -35,7 +35,7 @@ class Memo:
     """Answers by question. ``limit`` bounds how many are kept; past it all are dropped, which costs time and nothing
     else."""
 
-    def __init__(self, limit: int = 150_000) -> None:
+    def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
         self._kept: dict[Hashable, tuple[Any, int]] = {}
         self._tentative: dict[Hashable, tuple[Any, int, int]] = {}

@@ -145,7 +145,7 @@ class Linker:
     ) -> None:
         self.db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
         self.ids = {path: file for file, path in paths}
-        self.modules = Modules(self._blobs, keep=300)
+        self.modules = Modules(self._blobs, keep=150)
         self.resolver = Resolver(Files(root, self.ids, set(configuration)), self.modules)
 
     def _blobs(self, path: str) -> tuple[bytes, bytes] | None:
