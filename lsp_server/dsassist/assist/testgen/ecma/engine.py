@@ -130,8 +130,10 @@ class _Run:
         report.drop("hangs", self.hung)
         report.drop("ends the interpreter", self.ended)
         self._say(report, "observing again")
-        again = await self._observe(target, arguments, [(0, counted, sorted(seen))], "Asia/Tokyo") if seen else []
-        other = _by_number(again, 0)
+        elsewhere: list[dict[int, dict[str, Any]]] = []
+        for zone in ("Asia/Tokyo", "America/New_York") if seen else ():
+            again = await self._observe(target, arguments, [(0, counted, sorted(seen))], zone)
+            elsewhere.append(_by_number(again, 0))
         # that nothing comes back says something only where something could
         answers = any(entry.get("value", "") not in ("", "undefined") for entry in seen.values())
         fine = {number: entry for number, entry in seen.items() if _usable(entry, answers)}
@@ -139,7 +141,9 @@ class _Run:
         report.drop(
             "raises by accident", sum(entry["outcome"] == "raise" and not entry["purpose"] for entry in seen.values())
         )
-        stable = {number: entry for number, entry in fine.items() if _same(entry, other.get(number))}
+        stable = {
+            number: entry for number, entry in fine.items() if _settle(entry, [one.get(number) for one in elsewhere])
+        }
         report.funnel["stable"] = len(stable)
         report.drop("differs from run to run", len(fine) - len(stable))
         cases = {number: _case(arguments[number], entry) for number, entry in stable.items()}
@@ -271,8 +275,22 @@ def _usable(entry: dict[str, Any], answers: bool) -> bool:
     return entry["outcome"] == "return" and said
 
 
+def _settle(entry: dict[str, Any], others: list[dict[str, Any] | None]) -> bool:
+    """Whether other processes, in other time zones, saw the same; moments by the wall clock where that agrees."""
+    if all(_same(entry, other) for other in others):
+        return True
+    entry["wall"], value, entry["value"] = True, entry.get("value"), entry.get("local", "")
+    if entry["value"] and all(_same(entry, other) for other in others):
+        return True
+    del entry["wall"]
+    entry["value"] = value
+    return False
+
+
 def _same(one: dict[str, Any], other: dict[str, Any] | None) -> bool:
     keys = ("outcome", "kind", "value", "message", "changed", "awaited")
+    if other is not None and "wall" in one and "local" in other:
+        other = {**other, "value": other["local"]}
     return other is not None and all(one.get(key) == other.get(key) for key in keys)
 
 

@@ -18,7 +18,7 @@ _BY_TYPE: dict[str, tuple[str, ...]] = {
     "null": ("null",),
     "undefined": ("undefined",),
     "object": ("{ a: 1 }", "{}", '{ a: { b: "x" } }', "null"),
-    "Date": ('new Date("2024-01-15T10:30:00Z")', "new Date(0)", "new Date(NaN)"),
+    "Date": ("new Date(2024, 0, 15, 10, 30)", "new Date(2023, 11, 31)", "new Date(NaN)", 'new Date("2024-01-15T10:30:00Z")', "new Date(2024, 1, 29, 23, 59, 59, 999)"),
     "RegExp": ("/a+/", "/(\\d+)/g"),
     "Map": ('new Map([["a", 1]])', "new Map()"),
     "Set": ("new Set([1, 2])", "new Set()"),

@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["probe_source"]
 
 _BODY = r"""
-const write = (value, depth = 0) => {
+const write = (value, depth = 0, local = false) => {
   if (depth > 5) throw new Error("deep");
   if (value === null) return "null";
   switch (typeof value) {
@@ -25,9 +25,15 @@ const write = (value, depth = 0) => {
     case "object": break;
     default: throw new Error("no literal");
   }
-  const inner = (item) => write(item, depth + 1);
+  const inner = (item) => write(item, depth + 1, local);
   if (Array.isArray(value)) { if (value.length > 40) throw new Error("long"); return `[${Array.from(value, inner).join(", ")}]`; }
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "new Date(NaN)" : `new Date("${value.toISOString()}")`;
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) return "new Date(NaN)";
+    if (!local) return `new Date("${value.toISOString()}")`;
+    const parts = [value.getFullYear(), value.getMonth(), value.getDate(), value.getHours(), value.getMinutes(), value.getSeconds(), value.getMilliseconds()];
+    while (parts.length > 3 && parts.at(-1) === 0) parts.pop();
+    return `new Date(${parts.join(", ")})`;
+  }
   if (value instanceof RegExp) return String(value);
   if (value instanceof Map) return `new Map(${inner([...value])})`;
   if (value instanceof Set) return `new Set(${inner([...value])})`;
@@ -69,7 +75,7 @@ const observe = async (load, variant, numbers) => {
         if (iterator) { const items = []; for (const item of result) { items.push(item); if (items.length > 40) throw new Error("dsassist: endless"); } result = items; }
         globalThis.__dsassist = undefined;
         entry = { ...entry, outcome: "return", kind: kindOf(result), iterated: iterator };
-        try { entry.value = write(result); } catch { entry.value = ""; }
+        try { entry.value = write(result); entry.local = write(result, 0, true); } catch { entry.value = ""; }
         const after = JSON.stringify(given, (_, item) => typeof item === "bigint" ? String(item) : item);
         if (after !== before) { try { entry.changed = given.map((item) => write(item)); } catch { /* no literal */ } }
       } catch (error) {
