@@ -199,7 +199,7 @@ def planted(python: Path, program: Path | None, seconds: float) -> dict[str, Any
             "planted_contradicts_docstring": len(stated),
         }
         if program is not None:
-            text = pynguin(program, root, PLANTED.stem, min(300.0, seconds * 40), Path(base) / "out")
+            text = pynguin(program, root, PLANTED.stem, min(180.0, seconds * 40), Path(base) / "out")
             names = {report.target for report in reports}
             marked = re.findall(r"@pytest\.mark\.xfail[^\n]*\n(def test_.*?)(?=\n\n\n|\Z)", text, re.DOTALL)
             figures["planted_flagged_pynguin"] = len(
