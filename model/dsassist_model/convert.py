@@ -32,7 +32,7 @@ from dsassist_model.errors import BadModelFile, ModelError
 from dsassist_model.gguf_file import open_gguf
 from dsassist_model.hf_folder import open_hf_folder
 from dsassist_model.layout import expected_shapes, fused_sources
-from dsassist_model.schemes import Part, Scheme, scheme
+from dsassist_model.schemes import Part, Scheme, default, scheme
 from dsassist_model.store import FORMAT_VERSION, ModelPlace
 from dsassist_model.tokenizer import Tokenizer
 
@@ -88,8 +88,10 @@ def open_source(path: Path) -> SourceModel:
     return open_hf_folder(path) if path.is_dir() else open_gguf(path)
 
 
-def load(model: str | Path, *, quantization: str = "int8", progress: Progress | None = None) -> LoadedModel:
+def load(model: str | Path, *, quantization: str | None = None, progress: Progress | None = None) -> LoadedModel:
     """Load a model by catalog name or path, converting it first when that was not done yet.
+
+    ``quantization`` names one of ``schemes``; None is the one that runs best here.
 
     ``quantization="none"`` gives float32 from the source, without a file: slow to load, for proofs and GPUs.
 
@@ -101,18 +103,18 @@ def load(model: str | Path, *, quantization: str = "int8", progress: Progress | 
     place = store.resolve(model)
     if quantization == "none":
         return load_source(open_source(store.require_source(place)))
-    folder = store.converted_dir(place, scheme(quantization).name)
+    folder = store.converted_dir(place, scheme(quantization or default()).name)
     if store.read_manifest(folder) is None:
         convert(place, quantization=quantization, progress=progress)
     return _load_converted(folder)
 
 
-def is_converted(place: ModelPlace, quantization: str = "int8") -> bool:
+def is_converted(place: ModelPlace, quantization: str | None = None) -> bool:
     """Whether ``load`` can map a file at once."""
-    return store.read_manifest(store.converted_dir(place, quantization)) is not None
+    return store.read_manifest(store.converted_dir(place, quantization or default())) is not None
 
 
-def convert(place: ModelPlace, *, quantization: str = "int8", progress: Progress | None = None) -> Path:
+def convert(place: ModelPlace, *, quantization: str | None = None, progress: Progress | None = None) -> Path:
     """Write the converted model and return its folder; instant when it is there. Safe to kill and to run twice.
 
     Raises:
@@ -120,7 +122,7 @@ def convert(place: ModelPlace, *, quantization: str = "int8", progress: Progress
         BadModelFile: the source is damaged or unsupported.
         ModelError: the disk is full or cannot be written.
     """
-    source_path, chosen = store.require_source(place), scheme(quantization)
+    source_path, chosen = store.require_source(place), scheme(quantization or default())
     folder = store.converted_dir(place, chosen.name)
     with store.lock(place):
         if store.read_manifest(folder) is not None:
@@ -212,7 +214,7 @@ def _parts(config: ModelConfig, chosen: Scheme) -> dict[str, Part]:
         rows, columns = sum(shapes[m][0] for m in members), shapes[members[0]][1:]
         if columns:
             stem = name.removesuffix(".weight")
-            parts |= {f"{stem}.{kind}": part for kind, part in chosen.parts(rows, *columns).items()}
+            parts |= {f"{stem}.{kind}": part for kind, part in chosen.parts(stem, rows, *columns).items()}
         else:
             parts[name] = Part(torch.float32, (rows,))
     return parts
@@ -222,25 +224,47 @@ def _quantized(source: SourceModel, chosen: Scheme) -> Iterator[tuple[str, int, 
     """Names, byte offsets within the named tensor, and blocks of rows."""
     shapes = expected_shapes(source.config)
     for name, members in fused_sources(source.config).items():
-        written: dict[str, int] = {}
-        for member in members:
-            rows, columns = shapes[member][0], shapes[member][1:]
-            step = max(1, _BLOCK_ELEMENTS // math.prod(columns))
-            # Whole heads are permuted together in some files: cutting those would read them again for each block.
-            step = rows if not columns or ".q." in member or ".k." in member else step
-            for start in range(0, rows, step):
-                values = source.read(member, start, min(rows, start + step))
-                if not np.isfinite(values).all():
-                    raise BadModelFile(
-                        f"{source.path} is damaged: tensor {member!r} holds numbers that are not finite.",
-                        remedy="Download it again.",
-                    )
-                block = torch.from_numpy(np.require(values, requirements=["C", "W"]))
-                stem = name.removesuffix(".weight")
-                named = {f"{stem}.{k}": v for k, v in chosen.quantize(block).items()} if columns else {name: block}
-                for part, tensor in named.items():
-                    yield part, written.get(part, 0), tensor
-                    written[part] = written.get(part, 0) + tensor.numel() * tensor.element_size()
+        matrix, written = name.removesuffix(".weight"), dict[str, int]()
+        rows, columns = sum(shapes[member][0] for member in members), shapes[members[0]][1:]
+        parts = chosen.parts(matrix, rows, *columns) if columns else {}
+        for block in _blocks(source, chosen, name, members):
+            named = {name: block}
+            if columns:
+                named = {f"{matrix}.{part}": tensor for part, tensor in chosen.quantize(block, parts).items()}
+            for part, tensor in named.items():
+                yield part, written.get(part, 0), tensor
+                written[part] = written.get(part, 0) + tensor.numel() * tensor.element_size()
+
+
+def _blocks(source: SourceModel, chosen: Scheme, name: str, members: tuple[str, ...]) -> Iterator[Tensor]:
+    """The rows of a fused tensor in their order, some at a time."""
+    shapes = expected_shapes(source.config)
+    columns = shapes[members[0]][1:]
+    step = max(64, _BLOCK_ELEMENTS // math.prod(columns) // 64 * 64)
+    total = sum(shapes[member][0] for member in members)
+    turn = chosen.interleave(name.removesuffix(".weight"), total, *columns) if columns else 0
+    if turn:  # members of one shape, some rows of each in turn
+        for start in range(0, shapes[members[0]][0], step):
+            each = [_read(source, member, start, start + step).view(-1, turn, *columns) for member in members]
+            yield torch.stack(each, dim=1).flatten(0, 2)
+        return
+    if not columns or ".q." in members[0]:
+        # Whole heads are permuted together in some files: cutting those would read them again for each block.
+        yield torch.cat([_read(source, member, 0, shapes[member][0]) for member in members])
+        return
+    for member in members:
+        for start in range(0, shapes[member][0], step):
+            yield _read(source, member, start, start + step)
+
+
+def _read(source: SourceModel, member: str, start: int, stop: int) -> Tensor:
+    values = source.read(member, start, stop)
+    if not np.isfinite(values).all():
+        raise BadModelFile(
+            f"{source.path} is damaged: tensor {member!r} holds numbers that are not finite.",
+            remedy="Download it again.",
+        )
+    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
 
 def load_source(source: SourceModel) -> LoadedModel:

@@ -55,7 +55,7 @@ def prepare(name: str, report: Report | None = None) -> ModelPlace:
     place = store.resolve(name)
     if place.entry is not None:
         pull(place, report)
-    if store.read_manifest(store.converted_dir(place, "int8")) is None:
+    if store.converted_manifest(place) is None:
         _convert(place, report)
     return place
 

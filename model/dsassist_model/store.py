@@ -28,6 +28,7 @@ __all__ = [
     "FORMAT_VERSION",
     "ModelPlace",
     "converted_dir",
+    "converted_manifest",
     "file_sha256",
     "lock",
     "read_manifest",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+_SCHEMES = ("packed", "int8")
 """Of converted models; a higher one in the code makes older files be converted again."""
 
 
@@ -98,6 +100,11 @@ def require_source(place: ModelPlace) -> Path:
 def converted_dir(place: ModelPlace, quantization: str) -> Path:
     """Folder of the converted model; it may not be there yet (``read_manifest`` tells)."""
     return place.folder / f"{quantization}-v{FORMAT_VERSION}"
+
+
+def converted_manifest(place: ModelPlace) -> dict[str, Any] | None:
+    """The manifest of the model's converted form, whichever scheme it was made in; None when there is none."""
+    return next((found for name in _SCHEMES if (found := read_manifest(converted_dir(place, name))) is not None), None)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

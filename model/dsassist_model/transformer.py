@@ -21,6 +21,7 @@ from dsassist_kernels.paged_attention import PAGE, rotate_and_store
 from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig
 from dsassist_model.linear import (
+    Composed,
     Embedding,
     FloatEmbedding,
     FloatLinear,
@@ -29,6 +30,11 @@ from dsassist_model.linear import (
     Int8Mlp,
     Linear,
     Mlp,
+    Norm,
+    PackedEmbedding,
+    PackedLinear,
+    PackedMlp,
+    Sublayer,
     dequantize,
 )
 from dsassist_model.long_context import LongContext
@@ -70,13 +76,11 @@ class KVPool:
 
 @dataclass(slots=True)
 class Layer:
-    """One decoder layer's weights."""
+    """One decoder layer: norms are part of what follows them."""
 
-    attn_norm: Tensor
-    qkv: Linear
-    out: Linear
-    ffn_norm: Tensor
-    mlp: Linear
+    qkv: Sublayer
+    out: Sublayer
+    mlp: Sublayer
 
 
 class Transformer:
@@ -86,15 +90,15 @@ class Transformer:
     def __init__(
         self, config: ModelConfig, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype | None = None
     ) -> None:
-        """``dtype`` None runs the file's INT8 scheme (CPU only); a floating type dequantizes to it."""
+        """``dtype`` None runs the file's own scheme (CPU only); a floating type dequantizes to it."""
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
         self.long_context = LongContext()
-        self._tensors = in_huge_pages(tensors) if dtype is None and device.type == "cpu" else tensors
-        self._quantized = dtype is None and "embed.scale" in tensors
+        self._tensors = _placed(config, tensors) if dtype is None and device.type == "cpu" else tensors
+        self._as_stored = dtype is None
         self.embed = self._embedding()
         self.head = self.embed.head() if config.tie_embeddings else self._linear("head")
-        self.norm = self._vector("norm.weight")
+        self.norm = self._norm("norm")
         self.layers = [self._layer(f"layers.{i}") for i in range(config.num_layers)]
         frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float64)
         angles = torch.arange(config.max_context, dtype=torch.float64)[:, None] * frequencies[None, :]
@@ -123,7 +127,7 @@ class Transformer:
             if check is not None:
                 check()
             keys, values = pool.keys[i], pool.values[i]
-            qkv = layer.qkv(self._normed(x, layer.attn_norm))
+            qkv = layer.qkv(x)
             q = rotate_and_store(qkv, cos, sin, slots, keys, values, heads)
             mixed, start = [], 0
             for s in segments:
@@ -134,34 +138,37 @@ class Transformer:
             if i + 1 == len(self.layers):  # from here on only the wanted rows matter
                 wanted = _wanted(segments, self.device)
                 x, mixed = x[wanted], [torch.cat(mixed)[wanted]]
-            x = x + layer.out(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
-            x = x + layer.mlp(self._normed(x, layer.ffn_norm))
-        return self._normed(x, self.norm)
+            x = layer.out(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
+            x = layer.mlp(x, x)
+        return rms_norm(x, *self.norm)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """``hidden`` [N, hidden] → [N, vocabulary] float32."""
         return self.head(hidden).float()
 
-    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return rms_norm(x, weight, self.config.rms_norm_eps)
-
     def _layer(self, name: str) -> Layer:
-        mlp: Linear
-        if self._quantized:
-            mlp = Int8Mlp(self._tensors, name)
+        mlp: Sublayer
+        before = self._norm(f"{name}.ffn_norm")
+        if self._has(f"{name}.gate_up.packed") and self._has(f"{name}.down.packed"):
+            mlp = PackedMlp(self._tensors, name, before)
+        elif self._has(f"{name}.gate_up.scale") and self._has(f"{name}.down.scale"):
+            mlp = Composed(Int8Mlp(self._tensors, name), before)
         else:
-            mlp = Mlp(self._linear(f"{name}.gate_up"), self._linear(f"{name}.down"))
+            mlp = Composed(Mlp(self._linear(f"{name}.gate_up"), self._linear(f"{name}.down")), before)
         return Layer(
-            attn_norm=self._vector(f"{name}.attn_norm.weight"),
-            qkv=self._linear(f"{name}.qkv"),
-            out=self._linear(f"{name}.o"),
-            ffn_norm=self._vector(f"{name}.ffn_norm.weight"),
-            mlp=mlp,
+            qkv=self._sublayer(f"{name}.qkv", self._norm(f"{name}.attn_norm")), out=self._sublayer(f"{name}.o"), mlp=mlp
         )
 
+    def _sublayer(self, name: str, norm: Norm | None = None) -> Sublayer:
+        if self._has(f"{name}.packed"):
+            return PackedLinear(self._tensors, name, norm)
+        return Composed(self._linear(name), norm)
+
     def _linear(self, name: str) -> Linear:
-        if self._quantized:
+        if self._has(f"{name}.packed"):
+            return PackedLinear(self._tensors, name)
+        if self._has(f"{name}.scale"):
             # rounding the input of attention to one digit costs as much agreement with float32 as all weights together;
             # the output projection and the head are small or read for few rows, where the second digit is nearly free
             return Int8Linear(self._tensors, name, digits=2)
@@ -170,12 +177,24 @@ class Transformer:
         return FloatLinear(weight, None if bias is None else bias.to(self.device, self.dtype))
 
     def _embedding(self) -> Embedding:
-        if self._quantized:
+        if self._has("embed.packed"):
+            return PackedEmbedding(self._tensors)
+        if self._has("embed.scale"):
             return Int8Embedding(self._tensors)
         return FloatEmbedding(dequantize(self._tensors, "embed", self.device, self.dtype))
 
-    def _vector(self, name: str) -> Tensor:
-        return self._tensors[name].to(self.device, self.dtype)
+    def _has(self, name: str) -> bool:
+        return self._as_stored and name in self._tensors
+
+    def _norm(self, name: str) -> Norm:
+        return Norm(self._tensors[f"{name}.weight"].to(self.device, self.dtype), self.config.rms_norm_eps)
+
+
+def _placed(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights that every token reads go to memory that is quick to read; an embedding of its own is looked up row by
+    row, and stays in the file."""
+    looked_up = {} if config.tie_embeddings else {n: t for n, t in tensors.items() if n.startswith("embed.")}
+    return dict(in_huge_pages({n: t for n, t in tensors.items() if n not in looked_up})) | looked_up
 
 
 def _slots(segment: Segment) -> Tensor:

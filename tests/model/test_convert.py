@@ -17,13 +17,18 @@ from dsassist_model import store
 from dsassist_model.config import ModelConfig, SpecialTokens
 from dsassist_model.convert import is_converted, load
 from dsassist_model.errors import BadModelFile, ModelError, ModelNotPulled, UnknownModel
+from dsassist_model.linear import dequantize
+from dsassist_model.schemes import default
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "llama"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_int8_is_close_and_fused(home: Path, tmp_path: Path, tiny: Any, architecture: str, tied: bool) -> None:
+@pytest.mark.parametrize("quantization", ["int8", "packed"])
+def test_weights_are_close_and_fused(
+    home: Path, tmp_path: Path, tiny: Any, architecture: str, tied: bool, quantization: str
+) -> None:
     model = tiny(architecture, tied=tied)
-    loaded = load(model.write_gguf(tmp_path / "m.gguf"))
+    loaded = load(model.write_gguf(tmp_path / "m.gguf"), quantization=quantization)
     arrays = model.arrays
     expected = {
         "embed": arrays["embed.weight"],
@@ -35,14 +40,20 @@ def test_int8_is_close_and_fused(home: Path, tmp_path: Path, tiny: Any, architec
     if not tied:
         expected["head"] = arrays["head.weight"]
     for name, array in expected.items():
+        exact = torch.from_numpy(array)
+        if quantization == "packed" and exact.shape[0] % 16 == 0 and exact.shape[1] % 64 == 0 and "gate" not in name:
+            assert loaded.tensors[f"{name}.packed"].dtype == torch.uint8
+            stored = dequantize(loaded.tensors, name, torch.device("cpu"), torch.float32)
+            assert float((stored - exact).norm() / exact.norm()) < 0.05, name
+            continue
         weight, scale = loaded.tensors[f"{name}.weight"], loaded.tensors[f"{name}.scale"]
         assert weight.dtype == torch.int8
         assert scale.dtype == torch.float32
-        error = (weight.float() * scale[:, None] - torch.from_numpy(array)).abs().amax(dim=1)
+        error = (weight.float() * scale[:, None] - exact).abs().amax(dim=1)
         assert bool((error <= scale / 2 + 1e-7).all()), name
     assert ("head.weight" in loaded.tensors) is not tied
     assert ("layers.0.qkv.bias" in loaded.tensors) is (architecture == "qwen2")
-    assert loaded.metadata["quantization"] == "int8"
+    assert loaded.metadata["quantization"] == quantization
     assert loaded.metadata["source_sha256"] == store.file_sha256(tmp_path / "m.gguf")
     assert loaded.tokenizer.encode("def x") == [model.vocab.index("def"), model.vocab.index("Ġx")]
     assert loaded.special.fim.supported
@@ -77,9 +88,9 @@ def test_a_second_load_converts_nothing(home: Path, tmp_path: Path, tiny: Any) -
 
 def test_a_changed_source_is_converted_anew(home: Path, tmp_path: Path, tiny: Any) -> None:
     path = tiny(seed=1).write_gguf(tmp_path / "m.gguf")
-    first = load(path).tensors["layers.0.o.weight"]
+    first = load(path).tensors["layers.0.attn_norm.weight"]
     tiny(seed=2).write_gguf(path)
-    assert not torch.equal(load(path).tensors["layers.0.o.weight"], first)
+    assert not torch.equal(load(path).tensors["layers.0.attn_norm.weight"], first)
 
 
 def test_metadata_survives_the_round_trip(home: Path, tmp_path: Path, tiny: Any) -> None:
@@ -106,15 +117,15 @@ def _damage(folder: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut off", "missing tokenizer", "no manifest"])
 def test_a_converted_model_that_is_not_whole_is_made_anew(home: Path, tmp_path: Path, tiny: Any, how: str) -> None:
     path = tiny().write_gguf(tmp_path / "m.gguf")
-    before = load(path).tensors["layers.0.o.weight"].clone()
+    before = load(path, quantization="int8").tensors["layers.0.o.weight"].clone()
     _damage(store.converted_dir(store.resolve(path), "int8"), how)
-    assert torch.equal(load(path).tensors["layers.0.o.weight"], before)
+    assert torch.equal(load(path, quantization="int8").tensors["layers.0.o.weight"], before)
 
 
 def test_a_damaged_header_is_named(home: Path, tmp_path: Path, tiny: Any) -> None:
     path = tiny().write_gguf(tmp_path / "m.gguf")
     load(path)
-    file = store.converted_dir(store.resolve(path), "int8") / "model.safetensors"
+    file = store.converted_dir(store.resolve(path), default()) / "model.safetensors"
     data = bytearray(file.read_bytes())
     data[9:20] = b"x" * 11
     file.write_bytes(data)
@@ -166,7 +177,7 @@ def test_two_processes_convert_at_once(home: Path, tmp_path: Path, tiny: Any) ->
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]
     folder = store.resolve(path).folder
-    assert [f.name for f in folder.iterdir()] == ["int8-v1"]
+    assert [f.name for f in folder.iterdir()] == [f"{default()}-v1"]
 
 
 def test_a_killed_conversion_leaves_no_half_model(home: Path, tmp_path: Path, tiny: Any) -> None:
@@ -180,7 +191,7 @@ def test_a_killed_conversion_leaves_no_half_model(home: Path, tmp_path: Path, ti
     process.stdout.close()
     place = store.resolve(path)
     assert load(path).tensors
-    assert [f.name for f in place.folder.iterdir()] == ["int8-v1"]
+    assert [f.name for f in place.folder.iterdir()] == [f"{default()}-v1"]
 
 
 def test_the_command_tells_errors_as_json(home: Path, tmp_path: Path) -> None:
@@ -209,8 +220,8 @@ def test_a_real_model_loads_by_memory_map(pulled: Any) -> None:
     place = pulled("smollm2-135m")
     load(place.name)
     loaded = load(place.name)
-    file = str(store.converted_dir(place, "int8") / "model.safetensors")
-    address = loaded.tensors["layers.3.down.weight"].data_ptr()
+    file = str(store.converted_dir(place, default()) / "model.safetensors")
+    address = next(t for name, t in loaded.tensors.items() if name.startswith("layers.3.down.")).data_ptr()
     mapped = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if file in line]
     assert any(int(begin, 16) <= address < int(end, 16) for begin, end in mapped)
-    assert len(loaded.tensors) == 303
+    assert len(loaded.tensors) == 2 + 30 * 6 if default() == "packed" else 303

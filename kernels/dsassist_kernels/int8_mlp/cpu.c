@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include "../int8_linear/cpu.c"
 
-static inline float silu_times(float gate, float up) { return gate / (1.0f + fast_expf(-gate)) * up; }
-
 /* h [m, i] from the scaled product y [m, 2 i]: the gate's half first */
 static void swiglu(const float *y, float *h, int64_t m, int64_t i) {
 #pragma omp parallel for collapse(2) schedule(static)

@@ -155,8 +155,7 @@ def _remove(name: str, yes: bool) -> None:
 
 def _facts(place: ModelPlace) -> dict[str, Any]:
     """What is known of a model, for people and for ``--json``."""
-    entry, folder = place.entry, store.converted_dir(place, "int8")
-    manifest = store.read_manifest(folder)
+    entry, manifest = place.entry, store.converted_manifest(place)
     files = [f for f in place.folder.rglob("*") if f.is_file()] if place.folder.exists() else []
     if manifest is not None and place.pulled:
         state = "ready"
@@ -173,7 +172,10 @@ def _facts(place: ModelPlace) -> dict[str, Any]:
     facts |= {"path": str(place.source) if place.pulled else None}
     if manifest is not None:
         config = json.loads(manifest["config"])
-        facts |= {"converted": str(folder), "quantization": manifest["quantization"]}
+        facts |= {
+            "converted": str(store.converted_dir(place, manifest["quantization"])),
+            "quantization": manifest["quantization"],
+        }
         facts |= {"architecture": config["architecture"], "layers": config["num_layers"]}
         facts |= {"longest_context": config["max_context"]}
     return facts | {"bytes_on_disk": sum(f.stat().st_size for f in files)}

@@ -1,0 +1,62 @@
+"""Packed layers on a CPU: compiled code or nothing, since PyTorch has no operation that multiplies such weights."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dsassist_kernels import native
+from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile
+
+__all__ = ["available", "packed_linear", "packed_mlp"]
+
+_SOURCE = Path(__file__).with_name("cpu.c")
+
+
+def available() -> bool:
+    """Whether there is a compiled form. Without, packed weights run by the definition: right, and far too slow."""
+    return native.compiled(_SOURCE) is not None
+
+
+def packed_linear(
+    x: Tensor, packed: Tensor, bias: Tensor | None, norm: Tensor | None, eps: float, residual: Tensor | None
+) -> Tensor:
+    """See ``dsassist_kernels.packed_linear``; float32 in and out."""
+    lib = native.compiled(_SOURCE)
+    assert lib is not None
+    x = x.contiguous()
+    residual = residual.contiguous() if residual is not None else None
+    m, n, k = x.shape[0], packed.shape[0] * ROWS, x.shape[1]
+    y = torch.empty(m, n)
+    scratch = torch.empty(_activation_bytes(m, k), dtype=torch.uint8)
+    tensors = map(native.pointer, (x, norm, packed, bias, residual, y, scratch))
+    sizes = map(ctypes.c_int64, (m, n, k, bits_of_tile(packed.shape[2])))
+    if m and lib.packed_linear(*tensors, *sizes, ctypes.c_float(eps)):
+        raise MemoryError("no memory for a block of weights")
+    return y
+
+
+def packed_mlp(
+    x: Tensor, gate_up: Tensor, down: Tensor, norm: Tensor | None, eps: float, residual: Tensor | None
+) -> Tensor:
+    """See ``dsassist_kernels.packed_linear``; float32 in and out."""
+    lib = native.compiled(_SOURCE)
+    assert lib is not None
+    x = x.contiguous()
+    residual = residual.contiguous() if residual is not None else None
+    m, k, i = x.shape[0], x.shape[1], down.shape[1] * TILE
+    y = torch.empty(m, k)
+    scratch = torch.empty(_activation_bytes(m, k) + _activation_bytes(m, i), dtype=torch.uint8)
+    tensors = map(native.pointer, (x, norm, gate_up, down, residual, y, scratch))
+    sizes = map(ctypes.c_int64, (m, k, i, bits_of_tile(gate_up.shape[2]), bits_of_tile(down.shape[2])))
+    if m and lib.packed_mlp(*tensors, *sizes, ctypes.c_float(eps)):
+        raise MemoryError("no memory for blocks of weights")
+    return y
+
+
+def _activation_bytes(m: int, k: int) -> int:
+    """As in cpu.c: panels of 16 rows of int8, a float and an int32 a group."""
+    return -(-m // ROWS) * ROWS * (k + k // 32 * 8)
