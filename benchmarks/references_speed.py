@@ -4,7 +4,7 @@ one run.
 The workspace is several PyPI packages side by side (or ``--source DIR``). Every server is started by a plain LSP
 client as
 an editor would. Restart: time from starting the process to the first answer that has as many references as the server's
-answer once it is warm; ours restarts on the index that an earlier run left, as it does for a user; the others keep
+answer once it is warm, the median over one symbol of each kind; ours restarts on the index that an earlier run left, as it does for a user; the others keep
 what they keep. Warm: other definitions are asked about first, then each of the measured ones once.
 Edit: a line is put into an open file and references are asked at once. All peers' figures are printed, better or worse.
 """
@@ -224,13 +224,13 @@ def main() -> None:
             if theirs:
                 ratios["cold_vs_scip"] = built["lines"] / built["seconds"] / theirs
         started = servers(peers, home)
-        probe = next(place for kind, _, place in questions if kind == "class")
-        rounds = 1 if options.quick else 3
+        kinds = ("class",) if options.quick else ("function", "class", "method", "attribute", "variable")
+        probes = [next(place for what, _, place in questions if what == kind) for kind in kinds]
         first: dict[str, float] = {}
         for name, start in started.items():
             if name == "jedi" and options.quick:
                 continue
-            first[name] = statistics.median(restart(start, root, probe) for _ in range(rounds))
+            first[name] = statistics.median(restart(start, root, probe) for probe in probes)
             figures[f"{name}_restart_s"] = first[name]
             say(f"  {name}: first complete answer after {first[name]:.2f} s")
         for name in ("ty", "basedpyright", "jedi"):

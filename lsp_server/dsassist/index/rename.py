@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dsassist.index.model import CALLABLE_KINDS, Kind, Location, Reference, SymbolFlag
+from dsassist.index.module import Module
 from dsassist.index.rank import Rank
 from dsassist.index.resolve import Target
 
@@ -174,6 +175,7 @@ class Rename(Rank):
             sym = module.symbols[symbol]
             owner = module.facts.scopes[sym.scope].owner if module.facts.scopes[sym.scope].kind == 1 else -1
             if sym.kind == Kind.PARAMETER:
+                family.update(self._of_every_signature(module, symbol))
                 reason = self._parameter_of_family(module.path, symbol)
                 if reason:
                     return family, reason
@@ -188,6 +190,15 @@ class Rename(Rank):
                 )
             family.update(self._own_target(*member) for member in members)
         return family, ""
+
+    def _of_every_signature(self, module: Module, symbol: int) -> set[Target]:
+        """The same parameter in every overload of its function."""
+        function = module.facts.scopes[module.symbols[symbol].scope].owner
+        bodies = module.symbols[function].bodies if function >= 0 else ()
+        same = (module.members(body).get(module.name(symbol), -1) for body in bodies)
+        return {
+            self._own_target(module.path, at) for at in same if at >= 0 and module.symbols[at].kind == Kind.PARAMETER
+        }
 
     def _parameter_of_family(self, path: str, symbol: int) -> str:
         """A parameter of a method that overrides or is overridden can be named by callers of the other."""
