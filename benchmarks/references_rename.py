@@ -2,8 +2,8 @@
 
 Definitions are drawn by seed with Python's own parser. Each is given a new name by the index; a refusal is counted with
 its reason and another symbol takes its place. The edits stay, so that the next rename works on what the last one left.
-After every batch basedpyright checks the whole package and its own tests run: new errors of names that cannot be resolved
-and tests that passed before and fail now are counted. No peer: what is held against us is the package itself.
+After every batch basedpyright checks the whole package and its own tests run: new errors, and tests that passed before
+and fail now, are counted. No peer: what is held against us is the package itself.
 
 ``--source DIR``: other packages, one folder each with sources and a folder ``tests``, as in an sdist.
 """
@@ -70,7 +70,8 @@ def failing(root: Path) -> tuple[set[str], int]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--tb=no", "tests"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", "--continue-on-collection-errors"]
+    command += ["-p", "no:cacheprovider", "tests"]
     run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=300)
     lines = run.stdout.splitlines()
     failed = {line.split(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))}
@@ -130,8 +131,8 @@ def rename_in(package: Path, peers: Peers, wanted: int, seed: int, batch: int) -
                 new_errors |= errors - before
                 new_failures |= failed - broken
         index.close()
-    say(f"{package.name}: {renamed} renamed ({edits} places), {refused.total()} refused, {new_errors.total()} new errors, "
-        f"{len(new_failures)} of {passing} tests fail")  # fmt: skip
+    head = f"{package.name}: {renamed} renamed ({edits} places), {refused.total()} refused"
+    say(f"{head}, {new_errors.total()} new errors, {len(new_failures)} of {passing} tests fail")
     return {"renamed": renamed, "places": edits, "refused": refused, "errors": new_errors.total(),
             "failures": len(new_failures), "tests": passing}  # fmt: skip
 

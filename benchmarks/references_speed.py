@@ -1,12 +1,12 @@
 """How fast are our references? The same questions to every server, over the same protocol, on the same workspace, in
 one run.
 
-The workspace is several PyPI packages side by side (or ``--source DIR``). Every server is started by a plain LSP
-client as
-an editor would. Restart: time from starting the process to the first answer that has as many references as the server's
-answer once it is warm, the median over one symbol of each kind; ours restarts on the index that an earlier run left, as it does for a user; the others keep
-what they keep. Warm: other definitions are asked about first, then each of the measured ones once.
-Edit: a line is put into an open file and references are asked at once. All peers' figures are printed, better or worse.
+The workspace is several PyPI packages side by side (or ``--source DIR``). Every server is started by a plain LSP client
+as an editor would. Restart: time from starting the process to the first answer that has as many references as the
+server's answer once it is warm, the median over one symbol of each kind; ours restarts on the index that an earlier run
+left, as it does for a user; the others keep what they keep. Warm: other definitions are asked about first, then each of
+the measured ones once. Edit: a line is put into an open file and references are asked at once. All peers' figures are
+printed, better or worse.
 """
 
 from __future__ import annotations
