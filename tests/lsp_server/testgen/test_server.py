@@ -57,10 +57,16 @@ ABLE = types.ClientCapabilities(
 )
 
 
-async def start(editor: Editor, path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> str:
+async def start(
+    editor: Editor,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    home: Path,
+    able: types.ClientCapabilities = ABLE,
+) -> str:
     monkeypatch.setenv("DSASSIST_HOME", str(home))
     await editor.client.start_io(sys.executable, "-I", "-m", "dsassist", "lsp", env=dict(os.environ))
-    await editor.client.initialize_async(types.InitializeParams(capabilities=ABLE, root_uri=path.parent.as_uri()))
+    await editor.client.initialize_async(types.InitializeParams(capabilities=able, root_uri=path.parent.as_uri()))
     editor.client.initialized(types.InitializedParams())
     uri = path.as_uri()
     item = types.TextDocumentItem(uri=uri, language_id="python", version=1, text=path.read_text())
@@ -133,4 +139,33 @@ async def test_without_consent_nothing_runs(
         await asyncio.sleep(0.1)
     await asyncio.sleep(1.0)
     assert editor.questions and editor.edits.empty()
+    await stop(editor)
+
+
+async def test_an_editor_that_cannot_ask_is_told_where_to_agree(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = project(SOURCE)
+    editor = Editor("")
+    del editor.client.protocol.fm.features[types.WINDOW_SHOW_MESSAGE_REQUEST]
+    uri = await start(editor, path, monkeypatch, tmp_path / "home")
+    await editor.client.workspace_execute_command_async(
+        types.ExecuteCommandParams(command="dsassist.generateTests", arguments=[uri, 1])
+    )
+    for _ in range(100):
+        if any("--trust" in message for message in editor.messages):
+            break
+        await asyncio.sleep(0.1)
+    assert any("cannot ask whether you agree" in message for message in editor.messages), editor.messages
+    await stop(editor)
+
+
+async def test_nothing_is_offered_to_an_editor_that_makes_no_edits(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = project(SOURCE)
+    editor = Editor("")
+    able = types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(apply_edit=False))
+    uri = await start(editor, path, monkeypatch, tmp_path / "home", able)
+    assert await actions(editor, uri, 1) == []
     await stop(editor)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.uris import to_fs_path
 
 from dsassist.assist import testgen
@@ -114,14 +115,19 @@ async def _agreed(server: Server, workspace: Path) -> bool:
     consent = testgen.Consent(paths.config_dir() / "trusted.json")
     if consent.given(workspace):
         return True
-    answer = await server.window_show_message_request_async(
-        types.ShowMessageRequestParams(
-            type=types.MessageType.Warning,
-            message=f"Generating tests runs the code of {workspace}, "
-            "in a sandbox: a copy, no network, limits on time and memory.",
-            actions=[types.MessageActionItem(title=_AGREE), types.MessageActionItem(title="Cancel")],
-        )
+    question = types.ShowMessageRequestParams(
+        type=types.MessageType.Warning,
+        message=f"Generating tests runs the code of {workspace}, "
+        "in a sandbox: a copy, no network, limits on time and memory.",
+        actions=[types.MessageActionItem(title=_AGREE), types.MessageActionItem(title="Cancel")],
     )
+    try:
+        answer = await server.window_show_message_request_async(question)
+    except JsonRpcException as error:
+        raise TestGenerationError(
+            f"Generating tests runs the code of {workspace}, and this editor cannot ask whether you agree.",
+            remedy="Agree once in a terminal: dsassist testgen FILE --trust.",
+        ) from error
     if answer is None or answer.title != _AGREE:
         return False
     consent.give(workspace)
