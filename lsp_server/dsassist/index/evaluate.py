@@ -5,7 +5,7 @@ One long file, because each of these asks all the others: cut apart, every part 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsassist.index.languages import FileSet, Found, language_of
@@ -319,9 +319,16 @@ class Evaluator:
             return self.evaluate(module, a)
         raise AssertionError(op)
 
+    def siblings(self, module: Module) -> Sequence[str]:
+        """Files that share the module's scope. Which these are depends on what is in the folder."""
+        found = module.language.siblings(module.path, module.facts, self.files)
+        if found:
+            self.memo.depend("?" + (module.path.rpartition("/")[0].rpartition("/")[2] or "/"))
+        return found
+
     def global_entities(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
         """A bare name that its file does not bind: of the package, of a star import, of the language."""
-        for sibling in module.language.siblings(module.path, module.facts, self.files):
+        for sibling in self.siblings(module):
             other = self.module(sibling)
             if other is not None and sibling != module.path:
                 symbol = other.members(0).get(name)
@@ -456,7 +463,7 @@ class Evaluator:
                     return ((where, found),)
             extra = module.facts.extra.get("methods")
             if extra is not None:
-                for file in (where, *module.language.siblings(where, module.facts, self.files)):
+                for file in (where, *self.siblings(module)):
                     more = self.module(file)
                     if more is None:
                         continue

@@ -287,4 +287,4 @@ def stems(path: str) -> list[str]:
     """Dependency names that the coming or going of a file touches: its own name and those of its folders."""
     parts = path.split("/")
     parts[-1] = parts[-1].partition(".")[0]
-    return [f"?{part}" for part in parts]
+    return [f"?{part}" for part in parts] if len(parts) > 1 else [f"?{parts[0]}", "?/"]

@@ -109,6 +109,17 @@ LINES = (
     "x = Maker(); x = x.other",
     "__all__ = ['thing']",
     "def broken(:",
+    "    def __enter__(self): return Sub()",
+    "with thing() as w: w.make()",
+    "def helper(y=Maker()): return y",
+    "def thing(): return helper()",
+    "from a import helper",
+    "helper().make()",
+    "T = Maker",
+    "class Sub(T): pass",
+    "    @property",
+    "    def prop(self): return helper()",
+    "Maker().prop.make()",
 )
 STEPS = st.lists(
     st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), st.lists(st.sampled_from(LINES), max_size=6))),
@@ -117,7 +128,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_incremental_equals_full(steps: list[tuple[str, list[str] | None]]) -> None:
     """After any sequence of edits, creations and deletions, byte for byte."""
@@ -139,3 +150,27 @@ def test_incremental_equals_full(steps: list[tuple[str, list[str] | None]]) -> N
         index.close()
         fresh.close()
         assert changed == whole
+
+
+def test_a_new_file_of_a_go_package_is_seen_by_the_others(workspace: Any) -> None:
+    workspace.write({"go.mod": "module example.com/m\n", "a.go": "package m\n\nfunc use() { Make() }\n"})
+    workspace.index.update()
+    workspace.write({"b.go": "package m\n\nfunc Make() {}\n"})
+    workspace.index.update()
+    assert workspace.references("b.go", 3, "Make") == ["a.go:3", "b.go:3"]
+
+
+def test_an_edit_leaves_those_alone_who_cannot_see_it(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a.py": "def f(): return C()\nclass C:\n    def m(self): return self\n",
+            "b.py": "from a import f\nf().m()\n",
+            "c.py": "from b import f\nf().m().m()\n",
+        }
+    )
+    workspace.index.update()
+    workspace.write({"a.py": "def f(): return C()\nclass C:\n    def m(self): return self\ndef fresh(): ...\n"})
+    assert workspace.index.update().linked == 1
+    workspace.write({"a.py": "def f(): return C()\nclass C:\n    def m(self): return 1\ndef fresh(): ...\n"})
+    assert workspace.index.update().linked == 3
+    assert workspace.references("a.py", 3, "m") == ["a.py:3", "b.py:2", "c.py:2"]
