@@ -223,7 +223,12 @@ class Builder:
             if redirects:
                 at = redirects.get((at, name), at)
             symbol = bound.get((at, name))
-            if symbol is not None and (first or self.class_names_nest or kinds[at] != ScopeKind.CLASS):
+            if symbol is not None and (
+                first
+                or self.class_names_nest
+                or kinds[at] != ScopeKind.CLASS
+                or self.drafts[symbol].kind == Kind.TYPE_PARAMETER
+            ):
                 result = symbol
                 break
             at, first = parents[at], False

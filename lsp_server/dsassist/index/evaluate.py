@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsassist.index.facts import OF_CLASS
 from dsassist.index.languages import FileSet, Found, language_of
 from dsassist.index.memo import Memo
 from dsassist.index.model import TYPE_KINDS, Kind, Op, SymbolFlag
@@ -82,6 +83,8 @@ class Evaluator:
             return _as_module(found)
         if found.external:
             return (("x", f"{found.external}.{item.name}", ()),)
+        if item.level == OF_CLASS:
+            return self.of_class(found.files, item.module, item.name)
         if found.files:
             own = found.files == (path,)
             result = self.exported(found.files, item.name, skip=path if own else "")
@@ -89,6 +92,12 @@ class Evaluator:
                 return result
         submodule = module.language.submodule(item)
         return () if submodule is None else _as_module(self.found(path, entry, submodule))
+
+    def of_class(self, files: tuple[str, ...], module: str, name: str) -> tuple[Entity, ...]:
+        """A member of the class that an import names."""
+        classes = self.exported(files, module.rpartition(".")[2])
+        members = (self.class_member(item[1], item[2], name) for item in classes if item[0] == "s")
+        return tuple(("s", *member) for found in members for member in found)
 
     def exported(self, files: tuple[str, ...], name: str, skip: str = "") -> tuple[Entity, ...]:
         """What a module exports under a name. ``skip``: a file whose own import of that name is being resolved."""
@@ -348,6 +357,11 @@ class Evaluator:
                 return (entity,)
         for star in reversed(module.facts.stars):
             found_module = self.found(module.path, star)
+            if module.facts.imports[star].level == OF_CLASS:
+                entities = self.of_class(found_module.files, module.facts.imports[star].module, name)
+                if entities:
+                    return entities
+                continue
             if found_module.files and self.starred(found_module.files, name):
                 entities = self.exported(found_module.files, name)
                 if entities:

@@ -21,6 +21,7 @@ from dsassist.errors import IndexingError
 from dsassist.index.model import Encoding, Kind
 
 __all__ = [
+    "OF_CLASS",
     "SCHEMA",
     "Facts",
     "Import",
@@ -35,9 +36,12 @@ __all__ = [
     "widen",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised whenever the packed form or the meaning of a fact changes; an index with another number is built anew."""
 
+
+OF_CLASS = 64
+"""The level of an import that takes members of a class (Java's ``import static``)."""
 
 _NOT_SEARCHED = frozenset({Kind.PARAMETER, Kind.IMPORT, Kind.TYPE_PARAMETER, Kind.LABEL})
 
@@ -87,7 +91,7 @@ class Import(NamedTuple):
 
     module: str
     level: int
-    """Number of leading dots, in Python; otherwise 0."""
+    """Number of leading dots, in Python; ``OF_CLASS`` where ``name`` is a member of a class; otherwise 0."""
     name: str
     """What is taken from the module: empty for the module itself, ``*`` for everything."""
 

@@ -493,8 +493,10 @@ class Queries(State):
                     ):
                         continue
                     qualified = module.qualified(index)
-                    dotted = f"{_dotted(path)}.{qualified}"
-                    if dotted == name or dotted.endswith(f".{name}") or f"{path}:{qualified}" == name:
+                    # A file is a module in most languages; in Go and Java its folder is the package.
+                    above = f"{path.rpartition('/')[0]}."
+                    dotted = (f"{_dotted(path)}.{qualified}", f"{_dotted(above)}.{qualified}", f"{path}:{qualified}")
+                    if any(item == name or item.endswith(f".{name}") for item in dotted):
                         found.append(((path, qualified), self._symbol_info(module, index)))
             return tuple(found)
 

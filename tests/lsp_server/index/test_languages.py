@@ -170,3 +170,53 @@ def test_extensions_belong_to_one_language() -> None:
     assert language_of("a/b.PY") is language_of("x.py")
     assert language_of("Makefile") is None
     assert language_of(".py") is None
+
+
+def test_java_static_imports_and_lambdas(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a/A.java": "package a;\npublic class A {\n  public static int twice(int x) { return x; }\n  public static int MAX = 3;\n  public void go() {}\n}\n",
+            "Main.java": "import static a.A.twice;\nimport static a.A.*;\nimport a.A;\nimport java.util.List;\nclass Main {\n  void run(List<A> xs) {\n    twice(MAX);\n    xs.forEach(y -> y.go());\n  }\n}\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a/A.java", 3, "twice") == ["Main.java:1", "Main.java:7", "a/A.java:3"]
+    assert workspace.references("a/A.java", 4, "MAX") == ["Main.java:7", "a/A.java:4"]
+    assert workspace.references("a/A.java", 5, "go") == ["Main.java:8", "a/A.java:5"]
+
+
+def test_go_literals_of_slices_and_package_names(workspace: Any) -> None:
+    workspace.write(
+        {
+            "go.mod": "module example.com/m\n",
+            "store/s.go": 'package store\n\ntype Item struct{ Name string }\n\nfunc New() *Item { return &Item{Name: "a"} }\n',
+            "main.go": 'package main\n\nimport "example.com/m/store"\n\nfunc main() {\n\tfor _, x := range []*store.Item{store.New()} {\n\t\t_ = x.Name\n\t}\n}\n',
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("store/s.go", 3, "Name") == ["main.go:7", "store/s.go:3", "store/s.go:5"]
+    assert [target for target, _ in workspace.index.find_symbols("store.New")] == [("store/s.go", "New")]
+
+
+def test_rust_closures_over_elements(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": '[package]\nname = "demo"\n',
+            "src/lib.rs": "pub struct Square { pub side: f64 }\nimpl Square { pub fn area(&self) -> f64 { self.side } }\npub fn total(items: &[Square]) -> f64 {\n    items.iter().map(|x| x.area()).sum()\n}\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/lib.rs", 2, "area") == ["src/lib.rs:2", "src/lib.rs:4"]
+
+
+def test_typescript_callbacks_get_their_types_from_where_they_stand(workspace: Any) -> None:
+    workspace.write(
+        {
+            "t.ts": "export interface Options { size: number }\nexport interface Maker<T> { (first: T): void }\nexport function make<T>(name: string, body: (it: T) => void): Maker<T> { return null as any; }\nexport function use(o: Options, cb: (p: Options) => void) { cb(o); }\n",
+            "u.ts": 'import { Maker, Options, make, use } from "./t";\nexport const m: Maker<Options> = make("m", (it) => it.size);\nuse({ size: 1 }, (p) => { p.size; p["size"]; });\ntype S = Options["size"];\nconst f: Maker<Options> = (q) => q.size;\n',
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("t.ts", 1, "size") == [
+        "t.ts:1", "u.ts:2", "u.ts:3", "u.ts:3", "u.ts:3", "u.ts:4", "u.ts:5",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ written, ``INSTANCE`` of it is a value of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tree_sitter import Node
@@ -15,6 +16,17 @@ from dsassist.index.builder import Builder
 from dsassist.index.model import Kind, Op, Role, ScopeKind
 
 __all__ = ["Braces", "comment_above"]
+
+_WORD = re.compile(rb"\w+")
+_ELEMENT_CALLBACKS = frozenset(
+    {
+        b"all", b"allMatch", b"and_then", b"any", b"anyMatch", b"filter", b"filter_map", b"find", b"flatMap",
+        b"flat_map", b"forEach", b"for_each", b"ifPresent", b"inspect", b"is_some_and", b"map", b"max_by_key",
+        b"min_by_key", b"noneMatch", b"peek", b"position", b"removeIf", b"retain", b"skip_while", b"sort_by_key",
+        b"takeWhile", b"take_while",
+    }
+)  # fmt: skip
+"""Methods that call their argument with an element of what they are called on."""
 
 
 def comment_above(node: Node) -> tuple[int, int]:
@@ -40,6 +52,8 @@ class Braces:
         self.function_symbol = -1
         self.this = -1
         """Expression of the type that the code is in."""
+        self.handed = -1
+        """What a function literal among the arguments gets first, or -1."""
         self._handlers: dict[str, Callable[[Node], int] | None] = {}
 
     def module(self, root: Node) -> None:
@@ -104,8 +118,21 @@ class Braces:
             start, name, role, ref, scope = rows[-1]
             rows[-1] = (start, name, role | Role.CALL, ref, scope)
         if arguments is not None:
+            op, receiver, _ = self.builder.exprs[callee] if callee >= 0 else (-1, -1, -1)
+            outer, self.handed = self.handed, -1
+            if op == Op.ATTR and rows:
+                start = rows[-1][0]
+                called = _WORD.match(self.builder.source, start, start + 40)
+                if called is not None and called[0] in _ELEMENT_CALLBACKS:
+                    self.handed = self.builder.expr(Op.ITERATE, receiver)
             self.parts(arguments)
+            self.handed = outer
         return self.builder.on(Op.CALL, callee)
+
+    def first_parameter(self) -> int:
+        """What a function without types gets first, where it is handed to a method that calls it with elements."""
+        found, self.handed = self.handed, -1
+        return found
 
     def container(
         self, node: Node, kind: Kind, head_end: int, bases: list[int], body: Node | None, types: Node | None = None

@@ -9,7 +9,7 @@ import tree_sitter_java
 from tree_sitter import Node, Parser, Tree
 
 from dsassist.index.builder import Builder
-from dsassist.index.facts import Facts, Import
+from dsassist.index.facts import OF_CLASS, Facts, Import
 from dsassist.index.languages.base import FileSet, Found, count_errors, make_parser
 from dsassist.index.languages.braces import Braces
 from dsassist.index.model import Kind, Op, ScopeKind, SymbolFlag
@@ -43,12 +43,12 @@ class _Walk(Braces):
         text = builder.text(path).decode("utf-8", "replace")
         static = any(child.type == "static" for child in node.children)
         if any(child.type == "asterisk" for child in node.named_children):
-            builder.stars.append(builder.imports_entry(text, 0, "*"))
+            builder.stars.append(builder.imports_entry(text, OF_CLASS if static else 0, "*"))
             return -1
         name = self.field(path, "name") or path
         holder, _, last = text.rpartition(".")
         module, member = (holder, last) if static else (text, last)
-        entry = builder.imports_entry(module, 1 if static else 0, member)
+        entry = builder.imports_entry(module, OF_CLASS if static else 0, member)
         symbol = builder.define(name, Kind.IMPORT)
         builder.extent(symbol, node)
         builder.value(symbol, builder.expr(Op.IMPORT, entry))
@@ -266,11 +266,9 @@ class _Walk(Braces):
         parameters, body = self.field(node, "parameters"), self.field(node, "body")
         function, self.function_symbol = self.function_symbol, -1
         if parameters is not None:
-            if parameters.type == "identifier":
-                builder.define(parameters, Kind.PARAMETER)
-            elif parameters.type == "inferred_parameters":
-                for child in parameters.named_children:
-                    builder.define(child, Kind.PARAMETER)
+            if parameters.type in ("identifier", "inferred_parameters"):
+                for child in parameters.named_children or [parameters]:
+                    builder.value(builder.define(child, Kind.PARAMETER), self.first_parameter())
             else:
                 self.x(parameters)
         value = self.maybe(body)
@@ -413,7 +411,7 @@ class Java:
     def find_import(self, path: str, entry: Import, files: FileSet) -> Found:
         """See ``Language``. A class is a file of its name in a folder of its package, wherever the source root is."""
         place = entry.module.replace(".", "/")
-        if entry.name == "*":
+        if entry.name == "*" and entry.level != OF_CLASS:
             folder = next((item.rpartition("/")[0] for item in _all_java(place, files)), "")
             found = tuple(files.in_folder(folder, (".java",))) if folder else ()
             return Found(files=found) if found else Found(external=entry.module)

@@ -415,10 +415,11 @@ class _Walk(Braces):
         builder.open(ScopeKind.FUNCTION, node)
         parameters = self.field(node, "parameters")
         for child in parameters.named_children if parameters is not None else ():
+            given = self.first_parameter()
             if child.type == "parameter":
                 self.x(child)
             else:
-                self.pattern(child, -1, Kind.PARAMETER, node)
+                self.pattern(child, given, Kind.PARAMETER, node)
         function, self.function_symbol = self.function_symbol, -1
         value = self.maybe(self.field(node, "body"))
         self.function_symbol = function
