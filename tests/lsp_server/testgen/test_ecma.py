@@ -179,9 +179,10 @@ def test_dangerous_javascript_stays_in_the_sandbox(tmp_path: Path) -> None:
     source = f"""
         import fs from "node:fs";
         import {{ execSync }} from "node:child_process";
-        export function remove(n) {{ fs.rmSync({json.dumps(str(outside))}); return n; }}
-        export function leave(n) {{ process.exit(3); }}
-        export async function call(n) {{ return (await fetch("http://127.0.0.1:9/")).status + n; }}
+        export function remove() {{ fs.rmSync({json.dumps(str(outside))}); return 1; }}
+        export function leave() {{ process.exit(3); }}
+        export function eat() {{ const all = []; for (;;) all.push(Buffer.alloc(1 << 29, 1)); }}
+        export async function call() {{ return (await fetch("http://127.0.0.1:9/")).status; }}
     """
     path = write(folder, "bad.mjs", source)
     report = asyncio.run(

@@ -24,7 +24,7 @@ from dsassist.errors import TestGenerationError
 
 __all__ = ["generate"]
 
-_HEAP = 64 << 30  # Node reserves address space that it never uses; --max-old-space-size is its limit
+_LIMITS = Limits(memory_bytes=64 << 30, data_bytes=2 << 30)  # Node reserves address space that it never uses
 
 
 def _silent(_: Progress) -> None:
@@ -73,9 +73,8 @@ class _Run:
         return self.box.work / path.relative_to(self.workspace)
 
     async def generate(self, targets: Sequence[EcmaTarget]) -> FileReport:
-        limits = Limits(memory_bytes=_HEAP)
         self.box = box = await asyncio.to_thread(
-            lambda: Sandbox(self.workspace, limits=limits, needed=[self.path.parent])
+            lambda: Sandbox(self.workspace, limits=_LIMITS, needed=[self.path.parent])
         )
         await asyncio.to_thread(link_modules, box)
         self.total = len(targets)

@@ -27,9 +27,11 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one command may use."""
+    """What one command may use. ``memory_bytes`` bounds the address space; ``data_bytes`` (0: no bound of its own) what
+    is really written to, for programs that reserve far more than they use."""
 
     memory_bytes: int = 4 << 30
+    data_bytes: int = 0
     cpu_seconds: int = 300
     file_bytes: int = 32 << 20
     output_bytes: int = 1 << 20
@@ -149,6 +151,7 @@ class Sandbox:
         spec = {
             "writable": [str(self.scratch)],
             "memory": self.limits.memory_bytes,
+            "data": self.limits.data_bytes,
             "cpu_seconds": self.limits.cpu_seconds,
             "file_bytes": self.limits.file_bytes,
             "processes": processes,

@@ -1,7 +1,7 @@
 """Confine this process, then become the command: ``python -I launch.py SPEC -- COMMAND …``.
 
-SPEC is JSON: ``writable`` (folders), ``memory`` (bytes of address space), ``cpu_seconds``, ``file_bytes``,
-``processes`` (whether the command may start any), ``report`` (a file that receives what the system granted). What the
+SPEC is JSON: ``writable`` (folders), ``memory`` (bytes of address space), ``data`` (bytes written to, 0 for no limit),
+``cpu_seconds``, ``file_bytes``, ``processes`` (whether the command may start any), ``report`` (a file that receives what the system granted). What the
 system does not grant is left to the audit-hook shim inside the probe; the report says so.
 """
 
@@ -64,6 +64,8 @@ def main() -> None:
     command = sys.argv[sys.argv.index("--") + 1 :]
     confine.die_with_parent()
     _limit(resource.RLIMIT_AS, spec["memory"])
+    if spec.get("data"):
+        _limit(resource.RLIMIT_DATA, spec["data"])
     _limit(resource.RLIMIT_CPU, spec["cpu_seconds"])
     _limit(resource.RLIMIT_FSIZE, spec["file_bytes"])
     _limit(resource.RLIMIT_CORE, 0)
