@@ -1,8 +1,9 @@
 """Confine this process, then become the command: ``python -I launch.py SPEC -- COMMAND …``.
 
 SPEC is JSON: ``writable`` (folders), ``memory`` (bytes of address space), ``data`` (bytes written to, 0 for no limit),
-``cpu_seconds``, ``file_bytes``, ``processes`` (whether the command may start any), ``report`` (a file that receives what the system granted). What the
-system does not grant is left to the audit-hook shim inside the probe; the report says so.
+``cpu_seconds``, ``file_bytes``, ``processes`` (whether the command may start any), ``report`` (a file that receives
+what the system granted). What the system does not grant is left to the audit-hook shim inside the probe; the report
+says so.
 """
 
 from __future__ import annotations
