@@ -12,10 +12,10 @@ from dsassist_model import paths
 
 __all__ = ["console", "error_console", "print_error", "print_note", "user_settings"]
 
-console = Console(highlight=False)
+console = Console(highlight=False, emoji=False)
 """Answers. Plain text when stdout is not a terminal."""
 
-error_console = Console(stderr=True, highlight=False)
+error_console = Console(stderr=True, highlight=False, emoji=False)
 """Notes, progress and errors: never mixed into what a script reads."""
 
 
