@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dsassist_kernels.packed_linear import cheap_rows
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
 from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig
@@ -103,6 +104,8 @@ class Transformer:
         frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float64)
         angles = torch.arange(config.max_context, dtype=torch.float64)[:, None] * frequencies[None, :]
         self.cos, self.sin = angles.cos().to(device, self.dtype), angles.sin().to(device, self.dtype)
+        self.cheap_rows = cheap_rows() if self._has("embed.packed") else _CHEAP_ROWS[device.type == "cpu"]
+        """Rows of a pass that take hardly longer than one; drafts are as long as that."""
         self._tensors = {}  # the layers hold what they use
 
     def new_pool(self, pages: int) -> KVPool:
@@ -188,6 +191,10 @@ class Transformer:
 
     def _norm(self, name: str) -> Norm:
         return Norm(self._tensors[f"{name}.weight"].to(self.device, self.dtype), self.config.rms_norm_eps)
+
+
+_CHEAP_ROWS = {True: 4, False: 16}
+"""Of weights that are not packed, on a CPU and elsewhere."""
 
 
 def _placed(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

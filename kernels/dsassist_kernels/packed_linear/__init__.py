@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels.packed_linear import cpu, reference
-from dsassist_kernels.packed_linear.cpu import available
+from dsassist_kernels.packed_linear.cpu import available, cheap_rows
 from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile, pack, tile_bytes, unpack
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "TILE",
     "available",
     "bits_of_tile",
+    "cheap_rows",
     "pack",
     "packed_linear",
     "packed_mlp",

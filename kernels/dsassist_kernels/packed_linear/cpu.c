@@ -351,7 +351,19 @@ static void block_tiles(const uint8_t *w, int64_t bits, const activations *a, in
 #endif
 
 /* The fewest rows for which the matrix registers are worth unpacking a block for */
-#define AMX_ROWS 24
+#define AMX_ROWS 5
+
+/* Rows that take hardly longer than one, since reading the weights takes longer than their arithmetic */
+int64_t cheap_rows(void) {
+#if AMX
+  if (amx_ready()) return 16;
+#endif
+#if WIDE
+  return 4;
+#else
+  return 3;
+#endif
+}
 
 static int use_amx(int64_t m) {
 #if AMX

@@ -11,7 +11,7 @@ from torch import Tensor
 from dsassist_kernels import native
 from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile
 
-__all__ = ["available", "packed_linear", "packed_mlp"]
+__all__ = ["available", "cheap_rows", "packed_linear", "packed_mlp"]
 
 _SOURCE = Path(__file__).with_name("cpu.c")
 
@@ -19,6 +19,12 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 def available() -> bool:
     """Whether there is a compiled form. Without, packed weights run by the definition: right, and far too slow."""
     return native.compiled(_SOURCE) is not None
+
+
+def cheap_rows() -> int:
+    """Rows that take hardly longer than one: the arithmetic hides behind the reading of the weights."""
+    lib = native.compiled(_SOURCE)
+    return int(lib.cheap_rows()) if lib is not None else 1
 
 
 def packed_linear(

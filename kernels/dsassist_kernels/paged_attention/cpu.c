@@ -37,78 +37,98 @@ void rotate_and_store(const float *qkv, const float *cosine, const float *sine, 
   }
 }
 
-/* One query's group of heads over one kv head's pages: query and out [group, d], score [group, pages * 64] is scratch, n tokens are
-   seen. Inlined with d as a constant, so that a row of d sums stays in registers. */
+/* A few queries' heads over one kv head's pages: query i and out i are [group, d] at i * hq * d, and query i sees n + i tokens.
+   score [queries, group, pages * 64] and sums [queries, group, d] are scratch. Page by page for all queries, so that a page is read
+   from memory once; each query's own operations and their order are those of a query alone. Inlined with d as a constant, so that a
+   row of d sums stays in registers. */
 static inline __attribute__((always_inline)) void attend_group(const float *query, const float *keys, const float *values,
-                                                               const int32_t *table, float *out, float *score, int64_t group,
-                                                               int64_t h, int64_t hkv, int64_t n, int64_t pages, float scale,
+                                                               const int32_t *table, float *out, float *score, float *sums,
+                                                               int64_t queries, int64_t group, int64_t stride, int64_t h,
+                                                               int64_t hkv, int64_t n, int64_t pages, float scale,
                                                                const int64_t d) {
-  int64_t used = (n + PAGE - 1) / PAGE;
+  int64_t used = (n + queries - 1 + PAGE - 1) / PAGE;
   for (int64_t p = 0; p < used; p++) {
     const float *k = keys + ((int64_t)table[p] * hkv + h) * d * PAGE;
+    for (int64_t i = 0; i < queries; i++)
+      for (int64_t g = 0; g < group && p * PAGE < n + i; g++) {
+        float acc[PAGE] = {0};
+        for (int64_t j = 0; j < d; j++) {
+          float x = query[i * stride + g * d + j] * scale;
+#pragma omp simd
+          for (int64_t e = 0; e < PAGE; e++) acc[e] = MADD(x, k[j * PAGE + e], acc[e]);
+        }
+        memcpy(score + ((i * group + g) * pages + p) * PAGE, acc, sizeof acc);
+      }
+  }
+  float inverse[queries * group];
+  for (int64_t i = 0; i < queries; i++)
     for (int64_t g = 0; g < group; g++) {
-      float acc[PAGE] = {0};
-      for (int64_t j = 0; j < d; j++) {
-        float x = query[g * d + j] * scale;
-#pragma omp simd
-        for (int64_t e = 0; e < PAGE; e++) acc[e] = MADD(x, k[j * PAGE + e], acc[e]);
-      }
-      memcpy(score + (g * pages + p) * PAGE, acc, sizeof acc);
-    }
-  }
-  for (int64_t g = 0; g < group; g++) {
-    float *s = score + g * pages * PAGE, top = s[0], sum = 0.0f;
+      float *s = score + (i * group + g) * pages * PAGE, top = s[0], sum = 0.0f;
 #pragma omp simd reduction(max : top)
-    for (int64_t e = 0; e < n; e++) top = s[e] > top ? s[e] : top;
+      for (int64_t e = 0; e < n + i; e++) top = s[e] > top ? s[e] : top;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t e = 0; e < n; e++) {
-      float x = fast_expf(s[e] - top);
-      s[e] = x;
-      sum += x;
+      for (int64_t e = 0; e < n + i; e++) {
+        float x = fast_expf(s[e] - top);
+        s[e] = x;
+        sum += x;
+      }
+      inverse[i * group + g] = 1.0f / sum;
     }
-    float inverse = 1.0f / sum;
-    float acc[MOST_D] = {0};
-    for (int64_t p = 0; p < used; p++) {
-      const float *v = values + ((int64_t)table[p] * hkv + h) * PAGE * d;
-      int64_t end = n - p * PAGE < PAGE ? n - p * PAGE : PAGE;
-      for (int64_t e = 0; e < end; e++) {
-        float x = s[p * PAGE + e];
+  memset(sums, 0, (size_t)(queries * group * d) * sizeof(float));
+  for (int64_t p = 0; p < used; p++) {
+    const float *v = values + ((int64_t)table[p] * hkv + h) * PAGE * d;
+    for (int64_t i = 0; i < queries; i++) {
+      int64_t end = n + i - p * PAGE < PAGE ? n + i - p * PAGE : PAGE;
+      for (int64_t g = 0; g < group; g++) {
+        const float *s = score + ((i * group + g) * pages + p) * PAGE;
+        float acc[MOST_D], *kept = sums + (i * group + g) * d;
+        for (int64_t j = 0; j < d; j++) acc[j] = kept[j];
+        for (int64_t e = 0; e < end; e++) {
+          float x = s[e];
 #pragma omp simd
-        for (int64_t j = 0; j < d; j++) acc[j] = MADD(x, v[e * d + j], acc[j]);
+          for (int64_t j = 0; j < d; j++) acc[j] = MADD(x, v[e * d + j], acc[j]);
+        }
+        for (int64_t j = 0; j < d; j++) kept[j] = acc[j];
       }
     }
-    for (int64_t j = 0; j < d; j++) out[g * d + j] = acc[j] * inverse;
   }
+  for (int64_t i = 0; i < queries; i++)
+    for (int64_t g = 0; g < group; g++)
+      for (int64_t j = 0; j < d; j++) out[i * stride + g * d + j] = sums[(i * group + g) * d + j] * inverse[i * group + g];
 }
 
-/* q [t, hq, d]; query i sees the first past + i + 1 tokens of the pages in table. out [t, hq, d]. Each (query, kv head) is computed
-   alone and in the order of the pages, so a query's result does not depend on the others. Returns 0, -1 without memory, -2 for a head
-   size that is not supported. */
+/* Queries that are taken over the pages together */
+#define TOGETHER 4
+
+/* q [t, hq, d]; query i sees the first past + i + 1 tokens of the pages in table. out [t, hq, d]. Each (query, head) is computed in
+   the order of the pages, so a query's result does not depend on the others. Returns 0, -1 without memory, -2 for a head size that is
+   not supported. */
 int attend_few(const float *q, const float *keys, const float *values, const int32_t *table, float *out, int64_t t, int64_t hq,
                int64_t hkv, int64_t d, int64_t past, float scale) {
-  int64_t group = hq / hkv, pages = (past + t + PAGE - 1) / PAGE;
+  int64_t group = hq / hkv, pages = (past + t + PAGE - 1) / PAGE, parts = (t + TOGETHER - 1) / TOGETHER;
   int failed = 0;
   if (d > MOST_D) return -2;
 #pragma omp parallel
   {
-    float *score = malloc((size_t)(group * pages * PAGE) * sizeof(float));
+    int64_t most = t < TOGETHER ? t : TOGETHER;
+    float *score = malloc((size_t)(most * group * (pages * PAGE + d)) * sizeof(float)), *sums = score + most * group * pages * PAGE;
     if (!score) {
 #pragma omp atomic write
       failed = 1;
     }
-#pragma omp for collapse(2) schedule(static)
-    for (int64_t i = 0; i < t; i++)
+#pragma omp for collapse(2) schedule(dynamic, 1)
+    for (int64_t part = 0; part < parts; part++)
       for (int64_t h = 0; h < hkv; h++) {
         if (!score) continue;
+        int64_t i = part * TOGETHER, queries = t - i < TOGETHER ? t - i : TOGETHER, n = past + i + 1;
         const float *query = q + (i * hq + h * group) * d;
         float *o = out + (i * hq + h * group) * d;
-        int64_t n = past + i + 1;
         if (d == 64)
-          attend_group(query, keys, values, table, o, score, group, h, hkv, n, pages, scale, 64);
+          attend_group(query, keys, values, table, o, score, sums, queries, group, hq * d, h, hkv, n, pages, scale, 64);
         else if (d == 128)
-          attend_group(query, keys, values, table, o, score, group, h, hkv, n, pages, scale, 128);
+          attend_group(query, keys, values, table, o, score, sums, queries, group, hq * d, h, hkv, n, pages, scale, 128);
         else
-          attend_group(query, keys, values, table, o, score, group, h, hkv, n, pages, scale, d);
+          attend_group(query, keys, values, table, o, score, sums, queries, group, hq * d, h, hkv, n, pages, scale, d);
       }
     free(score);
   }

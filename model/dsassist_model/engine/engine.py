@@ -171,8 +171,9 @@ class Engine:
     def _run(self, plan: Plan) -> None:
         """One pass of the model and what follows from it."""
         segments, owners, drafts = [], [], []
+        guesses = self.model.cheap_rows // max(1, len(plan.decode)) - 1  # for each: what the pass verifies at no cost
         for s in plan.decode:
-            draft = s.draft() if len(plan.decode) <= _DRAFTING else []
+            draft = s.draft(guesses)
             tokens = [s.tokens[-1], *draft]
             if self._make_room(s, s.lease.tokens + len(tokens)):
                 segments.append(Segment(tokens, s.lease.tokens, self._table(s), outputs=len(tokens)))
@@ -232,8 +233,6 @@ class Engine:
             accepted += 1
         s.drafted += len(draft)
         s.accepted += accepted
-        if s.lookup:
-            s.lookup.learn(len(draft), accepted)
         if not going:
             self._retire(s)
 
@@ -276,7 +275,3 @@ class Engine:
 
 def _pages(request: Request) -> int:
     return -(-(len(request.prompt) + request.max_tokens) // PAGE)
-
-
-_DRAFTING = 4
-"""Sequences beyond which drafts do not pay: the pass has enough rows to hide the reading of the weights."""

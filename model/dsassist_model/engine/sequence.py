@@ -79,9 +79,9 @@ class Sequence:
         """Whether more than the newest token is not computed yet."""
         return self.lease.tokens < len(self.request.prompt)
 
-    def draft(self) -> list[int]:
-        """Guesses for the next pass, within what may still be generated."""
-        return self.lookup.propose(self.request.max_tokens - self.generated - 1) if self.lookup else []
+    def draft(self, most: int) -> list[int]:
+        """Up to ``most`` guesses for the next pass, within what may still be generated."""
+        return self.lookup.propose(min(most, self.request.max_tokens - self.generated - 1)) if self.lookup else []
 
     def accept(self, token: int, logprob: float | None) -> bool:
         """Take the next token and tell its text. False when the answer is complete, which is then told too."""
