@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SCAN_SECONDS = 10.0
 """How long a question waits for the first look at the disk."""
+SETTLE_SECONDS = 60.0
+"""How long a rename waits for the index to be whole."""
 QUIET_SECONDS = 0.2
 """Of no typing, before a changed buffer is read without being asked for."""
 
@@ -80,6 +82,14 @@ class Folder:
                 logger.warning("%s: answering before the disk was looked at", self.root)
         if self.waiting or self._sync.locked():
             await self.synchronize()
+
+    async def settled(self) -> None:
+        """Wait, but not for ever, until nothing is being indexed: what must see every file asks for this first."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS), self.updating:
+                return
+        except TimeoutError:
+            logger.warning("%s: still indexing", self.root)
 
     async def references(self, path: str, line: int, column: int) -> References:
         """The references of what is at a position. Those that are in memory are given without a thread, which would

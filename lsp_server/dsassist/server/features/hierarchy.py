@@ -109,6 +109,7 @@ def register(server: Server) -> None:
             return None
         folder, path = found
         at = params.position
+        await folder.settled()
         plan = await folder.ask(folder.index.rename, path, at.line, at.character, params.new_name)
         if plan.refused:
             raise JsonRpcInvalidRequest(plan.refused)

@@ -3,11 +3,11 @@ upkeep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Sequence
 
 from lsprotocol import types
 
-from dsassist.index import Location, SymbolInfo
+from dsassist.index import Index, Location, SymbolInfo
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.indexes import Folder, Indexes
@@ -31,8 +31,21 @@ def to_location(folder: Folder, place: Location, uris: dict[str, str] | None = N
     return types.Location(uri, to_range(place))
 
 
-def _locations(folder: Folder, symbols: Iterable[SymbolInfo]) -> list[types.Location]:
-    return [to_location(folder, info.location) for info in symbols]
+def _places(
+    server: Server, question: Callable[[Index, str, int, int], Sequence[SymbolInfo | Location]]
+) -> Callable[[types.TextDocumentPositionParams], Awaitable[list[types.Location] | None]]:
+    """The handler of a request that has a position and is answered with places."""
+
+    async def handler(params: types.TextDocumentPositionParams) -> list[types.Location] | None:
+        found = await _enabled(server, params.text_document.uri)
+        if found is None:
+            return None
+        folder, path = found
+        answers = await folder.ask(question, folder.index, path, params.position.line, params.position.character)
+        places = (answer.location if isinstance(answer, SymbolInfo) else answer for answer in answers)
+        return [to_location(folder, place) for place in places]
+
+    return handler
 
 
 def register(server: Server) -> None:
@@ -55,46 +68,14 @@ def register(server: Server) -> None:
             to_location(folder, item.location, uris) for item in answer.references if declared or not item.is_definition
         ]
 
-    @server.feature(types.TEXT_DOCUMENT_DEFINITION)
-    async def definition(params: types.DefinitionParams) -> list[types.Location] | None:
-        found = await _enabled(server, params.text_document.uri)
-        if found is None:
-            return None
-        folder, path = found
-        return _locations(
-            folder, await folder.ask(folder.index.definitions, path, params.position.line, params.position.character)
-        )
-
-    @server.feature(types.TEXT_DOCUMENT_DECLARATION)
-    async def declaration(params: types.DeclarationParams) -> list[types.Location] | None:
-        found = await _enabled(server, params.text_document.uri)
-        if found is None:
-            return None
-        folder, path = found
-        places = await folder.ask(folder.index.declarations, path, params.position.line, params.position.character)
-        return [to_location(folder, place) for place in places]
-
-    @server.feature(types.TEXT_DOCUMENT_TYPE_DEFINITION)
-    async def type_definition(params: types.TypeDefinitionParams) -> list[types.Location] | None:
-        found = await _enabled(server, params.text_document.uri)
-        if found is None:
-            return None
-        folder, path = found
-        return _locations(
-            folder,
-            await folder.ask(folder.index.type_definitions, path, params.position.line, params.position.character),
-        )
-
-    @server.feature(types.TEXT_DOCUMENT_IMPLEMENTATION)
-    async def implementation(params: types.ImplementationParams) -> list[types.Location] | None:
-        found = await _enabled(server, params.text_document.uri)
-        if found is None:
-            return None
-        folder, path = found
-        return _locations(
-            folder,
-            await folder.ask(folder.index.implementations, path, params.position.line, params.position.character),
-        )
+    # Four questions about the name at a position, whose answers are places.
+    for method, question in (
+        (types.TEXT_DOCUMENT_DEFINITION, Index.definitions),
+        (types.TEXT_DOCUMENT_DECLARATION, Index.declarations),
+        (types.TEXT_DOCUMENT_TYPE_DEFINITION, Index.type_definitions),
+        (types.TEXT_DOCUMENT_IMPLEMENTATION, Index.implementations),
+    ):
+        server.feature(method)(_places(server, question))
 
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
     async def highlight(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
