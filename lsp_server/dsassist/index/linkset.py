@@ -17,6 +17,9 @@ OWN, _UNKNOWN, _EXTERNAL, _FIRST = 0, 1, 2, 3
 answers."""
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 @dataclass(slots=True)
 class LinkSet:
     """``column[i]`` says what occurrence i denotes: ``OWN``, or the number of an answer."""
@@ -76,4 +79,4 @@ class LinkSet:
                 for item in answer.targets:
                     table.setdefault(item, set()).add(number)
             self._by_target = {item: frozenset(numbers) for item, numbers in table.items()}
-        return self._by_target.get(target, frozenset())
+        return self._by_target.get(target, _NONE)

@@ -31,6 +31,7 @@ from dsassist.index.state import State, View
 __all__ = ["Queries"]
 
 _LOCAL_LEVEL = Level.LEXICAL
+_NOTHING: frozenset[int] = frozenset()
 
 
 class Queries(State):
@@ -389,15 +390,18 @@ class Queries(State):
         view = self._view(path)
         if view is None:
             return
+        occurrences, links = view.occurrences, view.links
+        numbers = links.numbers(targets[0]) if links is not None and targets else _NOTHING
+        for target in targets[1:]:
+            numbers |= links.numbers(target) if links is not None else _NOTHING
+        here = any(target[0] == path for target in targets)
+        if links is not None and possible is None and not numbers and not here:
+            return  # the name is another thing in this file
         positions = view.positions(name)
         if not positions:
             return
-        occurrences, links = view.occurrences, view.links
-        own = {self._symbol_number(target) for target in targets if target[0] == path}
+        own = {self._symbol_number(target) for target in targets if target[0] == path} if here else _NOTHING
         if links is not None:
-            numbers: set[int] = set()
-            for target in targets:
-                numbers |= links.numbers(target)
             column, ref, answers = links.column, occurrences.ref, links.answers
             for index in positions:
                 value = column[index]
