@@ -1,4 +1,4 @@
-"""What INT8 costs: perplexity and next-token agreement of our engine against fp32, on real source code.
+"""What quantization costs: perplexity and next-token agreement of our engine against fp32, on real source code.
 
 Both run the same dequantized weights and the same windows of tokens, in turn. fp32 is our own decoder with plain
 float matrices, which tests/model/test_against_transformers.py compares with Hugging Face transformers.
