@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dsassist_kernels import native, packed_linear
-from dsassist_kernels.packed_linear import available, cpu, pack, packed_mlp, rows, unpack
+from dsassist_kernels.packed_linear import available, cpu, pack, packed_mlp, reference, rows, unpack
 from dsassist_kernels.packed_linear import packed_linear as linear
 from dsassist_kernels.packed_linear.reference import quantize_groups
 
@@ -133,10 +133,12 @@ def test_activations_keep_seven_bits_of_each_group() -> None:
     assert (s[:, [0, 2]] < 0.1).all()
 
 
-def test_rows_are_an_embedding() -> None:
-    packed = pack(weight(64, 128), 6)
+@pytest.mark.parametrize("bits", [4, 5, 6])
+def test_rows_are_an_embedding(bits: int) -> None:
+    packed = pack(weight(64, 128), bits)
     index = torch.tensor([5, 63, 5, 0, 17])
     assert torch.equal(rows(packed, index), unpack(packed)[index])
+    assert torch.equal(reference.rows(packed, index), unpack(packed)[index])
     assert rows(packed, index[:0]).shape == (0, 128)
 
 

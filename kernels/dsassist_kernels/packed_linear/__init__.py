@@ -82,9 +82,9 @@ def packed_mlp(
 
 
 def rows(packed: Tensor, index: Tensor) -> Tensor:
-    """Rows ``index`` [T] of a packed matrix as float32 [T, K]: an embedding."""
-    blocks, places = torch.unique(index // ROWS, return_inverse=True)
-    return unpack(packed[blocks])[places * ROWS + index % ROWS]
+    """Rows ``index`` [T] int64, each within [0, N), of a packed matrix as float32 [T, K]: an embedding."""
+    on_cpu = packed.device.type == index.device.type == "cpu" and available()
+    return cpu.rows(packed, index) if on_cpu else reference.rows(packed, index)
 
 
 def _check(x: Tensor, packed: Tensor) -> None:

@@ -107,6 +107,13 @@ static void quantize(const activations *a, const float *x, const float *norm, fl
   }
 }
 
+static float half_to_float(uint16_t h) {
+  union { uint32_t i; float f; } u = {.i = (uint32_t)(h & 0x7FFF) << 13}, rebias = {.i = (uint32_t)(254 - 15) << 23};
+  u.f *= rebias.f;
+  u.i |= (uint32_t)(h & 0x8000) << 16;
+  return u.f;
+}
+
 /* ---- one block of 16 weight rows times up to 16 activation rows of one panel: out [16 activation rows, 16 weight rows] ---- */
 
 #if WIDE
@@ -210,13 +217,6 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
 }
 
 #else
-static float half_to_float(uint16_t h) {
-  union { uint32_t i; float f; } u = {.i = (uint32_t)(h & 0x7FFF) << 13}, rebias = {.i = (uint32_t)(254 - 15) << 23};
-  u.f *= rebias.f;
-  u.i |= (uint32_t)(h & 0x8000) << 16;
-  return u.f;
-}
-
 INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                 float *out) {
   memset(out, 0, sizeof(float) * ROWS * rows);
@@ -506,4 +506,28 @@ int packed_mlp(const float *x, const float *norm, const uint8_t *wgu, const uint
     free(out);
   }
   return failed ? -1 : multiply_rows(&h, wd, down_bits, 0, residual, y, k);
+}
+
+/* Rows index [t] of packed w as float: y [t, k] */
+void packed_rows(const uint8_t *w, const int64_t *index, float *y, int64_t t, int64_t k, int64_t bits) {
+  int64_t stride = tile_bytes(bits) * (k / TILE);
+  for (int64_t i = 0; i < t; i++) {
+    int64_t lane = index[i] % ROWS;
+    const uint8_t *tile = w + index[i] / ROWS * stride;
+    for (float *o = y + i * k; o < y + (i + 1) * k; o += TILE, tile += tile_bytes(bits))
+      for (int half = 0; half < 2; half++) {
+        const uint8_t *low = tile + LINE + half * 4 * LINE, *high = tile + 9 * LINE + half * (bits - 4) * LINE;
+        uint16_t h;
+        memcpy(&h, tile + half * 32 + 2 * lane, 2);
+        float scale = half_to_float(h);
+        for (int t4 = 0; t4 < 8; t4++)
+          for (int j = 0; j < 4; j++) {
+            int64_t at = 4 * lane + j;
+            int v = t4 < 4 ? low[t4 * LINE + at] & 0x0F : low[(t4 - 4) * LINE + at] >> 4;
+            if (bits == 5) v |= (high[at] >> t4 & 1) << 4;
+            if (bits == 6) v |= (high[(t4 / 4) * LINE + at] >> 2 * (t4 % 4) & 3) << 4;
+            o[half * GROUP + 4 * t4 + j] = (float)(v - (1 << (bits - 1))) * scale;
+          }
+      }
+  }
 }

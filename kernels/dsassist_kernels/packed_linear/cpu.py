@@ -11,7 +11,7 @@ from torch import Tensor
 from dsassist_kernels import native
 from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile
 
-__all__ = ["available", "cheap_rows", "packed_linear", "packed_mlp"]
+__all__ = ["available", "cheap_rows", "packed_linear", "packed_mlp", "rows"]
 
 _SOURCE = Path(__file__).with_name("cpu.c")
 
@@ -60,6 +60,17 @@ def packed_mlp(
     sizes = map(ctypes.c_int64, (m, k, i, bits_of_tile(gate_up.shape[2]), bits_of_tile(down.shape[2])))
     if m and lib.packed_mlp(*tensors, *sizes, ctypes.c_float(eps)):
         raise MemoryError("no memory for blocks of weights")
+    return y
+
+
+def rows(packed: Tensor, index: Tensor) -> Tensor:
+    """See ``dsassist_kernels.packed_linear``."""
+    lib = native.compiled(_SOURCE)
+    assert lib is not None
+    k = packed.shape[1] * TILE
+    y, index = torch.empty(len(index), k), index.contiguous()
+    sizes = map(ctypes.c_int64, (len(index), k, bits_of_tile(packed.shape[2])))
+    lib.packed_rows(*map(native.pointer, (packed, index, y)), *sizes)
     return y
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "packed_linear",
     "packed_mlp",
     "quantize_groups",
+    "rows",
     "tile_bytes",
     "unpack",
 ]
@@ -131,6 +132,12 @@ def unpack(packed: Tensor) -> Tensor:
     q = (v.to(torch.int16) - (1 << (bits - 1))).view(blocks, tiles, 2, 8, ROWS, 4).permute(0, 4, 1, 2, 3, 5)
     values = q.reshape(blocks, ROWS, tiles, 2, GROUP) * scale.permute(0, 3, 1, 2)[..., None]
     return values.reshape(blocks * ROWS, tiles * TILE)
+
+
+def rows(packed: Tensor, index: Tensor) -> Tensor:
+    """See ``dsassist_kernels.packed_linear``."""
+    blocks, places = torch.unique(index // ROWS, return_inverse=True)
+    return unpack(packed[blocks])[places * ROWS + index % ROWS]
 
 
 def quantize_groups(x: Tensor) -> tuple[Tensor, Tensor]:
