@@ -65,7 +65,7 @@ async def _loaded(settings: Settings) -> None:
 
 def figures(name: str, without: list[dict[str, Any]], with_model: list[dict[str, Any]]) -> dict[str, Any]:
     """The same targets without and with the model."""
-    label = re.sub(r"[^a-z0-9]+", "_", Path(name).stem.lower())
+    label = re.sub(r"[^a-z0-9]+", "_", Path(name).name.lower().removesuffix(".gguf"))
     found: dict[str, Any] = {f"{label}_targets": len(with_model)}
     for prefix, rows in ((f"{label}_without", without), (f"{label}_with", with_model)):
         delivered = [row for row in rows if row["delivered"]]
