@@ -239,8 +239,8 @@ class _Run:
             file.write_text(extend("", shuffled, self.runner, module), encoding="utf-8")
             zone = ("UTC", "America/New_York", "Asia/Kolkata")[number % 3]
             done = await asyncio.to_thread(
-                lambda zone=zone: self.box.run(  # type: ignore[misc,union-attr]
-                    self.runner.command(self.box, file, test=True),  # type: ignore[arg-type]
+                lambda zone=zone: self.box.run(  # type: ignore[misc]
+                    self.runner.command(self.box, file, test=True),
                     timeout=60.0,
                     environment=self.runner.environment({"TZ": zone}),
                     processes=True,

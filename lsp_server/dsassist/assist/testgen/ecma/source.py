@@ -300,9 +300,9 @@ def _edits(node: Node) -> Iterator[tuple[str, int, int, str]]:
             yield "negate the condition", condition.start_byte, condition.end_byte, new
     elif node.type == "member_expression":
         name = node.child_by_field_name("property")
-        new = _OPPOSITES.get(_text(name))
-        if name is not None and new:
-            yield f"{_text(name)} → {new}", name.start_byte, name.end_byte, new
+        opposite = _OPPOSITES.get(_text(name))
+        if name is not None and opposite:
+            yield f"{_text(name)} → {opposite}", name.start_byte, name.end_byte, opposite
     elif node.type == "return_statement" and node.named_children:
         value = node.named_children[0]
         yield "return undefined", value.start_byte, value.end_byte, "undefined"
