@@ -37,7 +37,7 @@ def generate() -> Callable[..., testgen.FileReport]:
 
     def run(path: Path, name: str = "", **options: object) -> testgen.FileReport:
         before = snapshot(path.parent)
-        settings = testgen.Options(**{"seconds": 12.0, "rounds": 2, **options})  # type: ignore[arg-type]
+        settings = testgen.Options(**{"seconds": 8.0, "rounds": 2, **options})  # type: ignore[arg-type]
         report = asyncio.run(
             testgen.generate(
                 path, testgen.select(path, name), workspace=path.parent, python=Path(sys.executable), options=settings
