@@ -75,7 +75,8 @@ def conversation(
 
 def test_completion_comes_from_the_model(conversation: dict[str, Any]) -> None:
     assert conversation["completion"], "nothing was suggested"
-    assert any("prices" in item for item in conversation["completion"])
+    # ALE takes the text up to the first bracket
+    assert any("prices" in item or item == "min" for item in conversation["completion"])
 
 
 def test_references_cross_files(conversation: dict[str, Any]) -> None:

@@ -56,7 +56,8 @@
                                          :range (list :start here :end here) :context '(:diagnostics [])))))
       (say 'actions (vconcat (mapcar (lambda (action) (plist-get action :title)) found))))
     ;; take the action by eglot's own command, agree to run the code, and find the tests in a buffer
-    (eglot-code-actions (point) nil nil t)
+    (let ((last-nonmenu-event 'key)) ; a list would mean the mouse
+      (eglot-code-actions (point) nil nil t))
     (say 'tests
          (or (wait-for 120 (lambda ()
                              (let ((buffer (find-buffer-visiting (concat project-folder "tests/test_prices.py"))))
