@@ -6,6 +6,7 @@ import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
+import { Transform } from "node:stream";
 import { promisify } from "node:util";
 import { after, before, describe, test } from "node:test";
 import { Editor, PATIENCE, PYTHON, dropHome, makeHome, processes, until } from "./harness.mjs";
@@ -146,7 +147,9 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     if (!source) return context.skip(`needs dsassist model pull ${name}`);
     const host = http.createServer((request, response) => {
       response.writeHead(200, { "Content-Length": fs.statSync(source).size });
-      fs.createReadStream(source, { highWaterMark: 1 << 20 }).pipe(response);
+      // slowly enough that progress can be seen
+      const slow = new Transform({ transform: (chunk, _, next) => setTimeout(next, 30, null, chunk) });
+      fs.createReadStream(source, { highWaterMark: 1 << 20 }).pipe(slow).pipe(response);
     });
     await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
     const bare = fs.mkdtempSync(path.join(os.tmpdir(), "dse-"));
@@ -161,7 +164,7 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     await row.filter({ hasText: /smollm/i }).click();
     await until(async () => /Downloading smollm2-135m[^]*\d+%/.test(await editor.notifications()), "progress in percent");
     await editor.screenshot("34-downloading");
-    await until(async () => /smollm2-135m is ready/.test(await editor.notifications()), "the model");
+    await until(async () => /smollm2-135m is ready/.test(await editor.notifications()), "the model", 3 * PATIENCE);
     await editor.waitForState(/Ready|when it is needed/);
   });
 
