@@ -43,6 +43,13 @@ class LongContext:
     visible: int = 0
     """Blocks that dense layers would have read in their place."""
 
+    @classmethod
+    def for_machine(cls, device: torch.device, dtype: torch.dtype) -> LongContext:
+        """The settings for a model on ``device`` whose cache is in ``dtype``: where attention has a type that is
+        faster than its own (bfloat16 with AMX), pages are worth gathering for any whole chunk of a prompt."""
+        probe = torch.empty(0, device=device, dtype=dtype)
+        return cls() if compute_dtype(probe) == dtype else cls(gathered_from=256)
+
     def way(self, layer: int, queries: int, tokens: int) -> Way:
         """What is run for ``queries`` new tokens of ``tokens`` in all. Depends on nothing else."""
         if queries < BLOCK or tokens < self.gathered_from:

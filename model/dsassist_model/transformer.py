@@ -94,7 +94,7 @@ class Transformer:
         """``dtype`` None runs the file's own scheme (CPU only); a floating type dequantizes to it."""
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
-        self.long_context = LongContext()
+        self.long_context = LongContext.for_machine(device, self.dtype)
         self._tensors = _placed(config, tensors) if dtype is None and device.type == "cpu" else tensors
         self._as_stored = dtype is None
         self.embed = self._embedding()

@@ -37,33 +37,86 @@ void rotate_and_store(const float *qkv, const float *cosine, const float *sine, 
   }
 }
 
-/* A few queries' heads over one kv head's pages: query i and out i are [group, d] at i * hq * d, and query i sees n + i tokens.
+/* 16 floats: compilers lower it to whatever the processor has */
+typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+
+/* acc + x * v */
+INLINE vec add_scaled(vec acc, float x, vec v) {
+#ifdef __AVX512F__
+  return (vec)_mm512_fmadd_ps(_mm512_set1_ps(x), (__m512)v, (__m512)acc);
+#else
+  return acc + x * v;
+#endif
+}
+
+/* Scores of one page for heads first .. first + heads of one query: each row of keys is loaded once for all of them */
+INLINE void page_scores(const float *query, const float *k, float *score, int64_t step, float scale, const int64_t heads, const int64_t d) {
+  vec acc[4][PAGE / LANES];
+  for (int64_t g = 0; g < heads; g++)
+    for (int e = 0; e < PAGE / LANES; e++) acc[g][e] = (vec){0};
+  for (int64_t j = 0; j < d; j++)
+    for (int64_t g = 0; g < heads; g++) {
+      float x = query[g * d + j] * scale;
+      for (int e = 0; e < PAGE / LANES; e++) acc[g][e] = add_scaled(acc[g][e], x, ((const vec *)(k + j * PAGE))[e]);
+    }
+  for (int64_t g = 0; g < heads; g++) memcpy(score + g * step, acc[g], sizeof acc[g]);
+}
+
+/* sums [heads, d] += one page's values weighted by scores of count tokens; width floats of d at a time */
+INLINE void page_sums(const float *score, int64_t step, const float *v, float *sums, int64_t count, const int64_t heads, const int64_t d) {
+  for (int64_t from = 0; from < d; from += 4 * LANES) {
+    vec acc[4][4];
+    const int64_t width = (d - from) / LANES < 4 ? (d - from) / LANES : 4;
+    for (int64_t g = 0; g < heads; g++)
+      for (int64_t j = 0; j < width; j++) acc[g][j] = ((const vec *)(sums + g * d + from))[j];
+    for (int64_t e = 0; e < count; e++)
+      for (int64_t g = 0; g < heads; g++)
+        for (int64_t j = 0; j < width; j++) acc[g][j] = add_scaled(acc[g][j], score[g * step + e], ((const vec *)(v + e * d + from))[j]);
+    for (int64_t g = 0; g < heads; g++)
+      for (int64_t j = 0; j < width; j++) ((vec *)(sums + g * d + from))[j] = acc[g][j];
+  }
+}
+
+/* The same for a head size that is no multiple of 16 */
+static void page_sums_any(const float *score, const float *v, float *sums, int64_t count, int64_t d) {
+  for (int64_t e = 0; e < count; e++) {
+    float x = score[e];
+#pragma omp simd
+    for (int64_t j = 0; j < d; j++) sums[j] = MADD(x, v[e * d + j], sums[j]);
+  }
+}
+
+#define BY_HEADS(CALL)                    \
+  for (int64_t g = 0; g < group; g += 4) { \
+    int64_t left = group - g;             \
+    if (left >= 4) CALL(4);               \
+    else if (left == 3) CALL(3);          \
+    else if (left == 2) CALL(2);          \
+    else CALL(1);                         \
+  }
+
+/* A few queries' heads over one kv head's pages: query i and out i are [group, d] at i * stride, and query i sees n + i tokens.
    score [queries, group, pages * 64] and sums [queries, group, d] are scratch. Page by page for all queries, so that a page is read
-   from memory once; each query's own operations and their order are those of a query alone. Inlined with d as a constant, so that a
-   row of d sums stays in registers. */
-static inline __attribute__((always_inline)) void attend_group(const float *query, const float *keys, const float *values,
-                                                               const int32_t *table, float *out, float *score, float *sums,
-                                                               int64_t queries, int64_t group, int64_t stride, int64_t h,
-                                                               int64_t hkv, int64_t n, int64_t pages, float scale,
-                                                               const int64_t d) {
-  int64_t used = (n + queries - 1 + PAGE - 1) / PAGE;
+   from memory once; each head's own operations and their order are those of a query alone. Inlined with d as a constant, so that sums
+   stay in registers. */
+INLINE void attend_group(const float *query, const float *keys, const float *values, const int32_t *table, float *out, float *score,
+                         float *sums, int64_t queries, int64_t group, int64_t stride, int64_t h, int64_t hkv, int64_t n, int64_t pages,
+                         float scale, const int64_t d) {
+  int64_t used = (n + queries - 1 + PAGE - 1) / PAGE, step = pages * PAGE;
   for (int64_t p = 0; p < used; p++) {
     const float *k = keys + ((int64_t)table[p] * hkv + h) * d * PAGE;
-    for (int64_t i = 0; i < queries; i++)
-      for (int64_t g = 0; g < group && p * PAGE < n + i; g++) {
-        float acc[PAGE] = {0};
-        for (int64_t j = 0; j < d; j++) {
-          float x = query[i * stride + g * d + j] * scale;
-#pragma omp simd
-          for (int64_t e = 0; e < PAGE; e++) acc[e] = MADD(x, k[j * PAGE + e], acc[e]);
-        }
-        memcpy(score + ((i * group + g) * pages + p) * PAGE, acc, sizeof acc);
-      }
+    for (int64_t i = 0; i < queries; i++) {
+      if (p * PAGE >= n + i) continue;
+#define SCORES(HEADS) page_scores(query + i * stride + g * d, k, score + (i * group + g) * step + p * PAGE, step, scale, HEADS, d)
+      BY_HEADS(SCORES)
+    }
   }
   float inverse[queries * group];
   for (int64_t i = 0; i < queries; i++)
     for (int64_t g = 0; g < group; g++) {
-      float *s = score + (i * group + g) * pages * PAGE, top = s[0], sum = 0.0f;
+      float *s = score + (i * group + g) * step, top = s[0], sum = 0.0f;
 #pragma omp simd reduction(max : top)
       for (int64_t e = 0; e < n + i; e++) top = s[e] > top ? s[e] : top;
 #pragma omp simd reduction(+ : sum)
@@ -78,17 +131,14 @@ static inline __attribute__((always_inline)) void attend_group(const float *quer
   for (int64_t p = 0; p < used; p++) {
     const float *v = values + ((int64_t)table[p] * hkv + h) * PAGE * d;
     for (int64_t i = 0; i < queries; i++) {
-      int64_t end = n + i - p * PAGE < PAGE ? n + i - p * PAGE : PAGE;
-      for (int64_t g = 0; g < group; g++) {
-        const float *s = score + ((i * group + g) * pages + p) * PAGE;
-        float acc[MOST_D], *kept = sums + (i * group + g) * d;
-        for (int64_t j = 0; j < d; j++) acc[j] = kept[j];
-        for (int64_t e = 0; e < end; e++) {
-          float x = s[e];
-#pragma omp simd
-          for (int64_t j = 0; j < d; j++) acc[j] = MADD(x, v[e * d + j], acc[j]);
-        }
-        for (int64_t j = 0; j < d; j++) kept[j] = acc[j];
+      int64_t count = n + i - p * PAGE < PAGE ? n + i - p * PAGE : PAGE;
+      const float *s = score + i * group * step + p * PAGE;
+      float *o = sums + i * group * d;
+      if (d % LANES == 0) {
+#define SUMS(HEADS) page_sums(s + g * step, step, v, o + g * d, count, HEADS, d)
+        BY_HEADS(SUMS)
+      } else {
+        for (int64_t g = 0; g < group; g++) page_sums_any(s + g * step, v, o + g * d, count, d);
       }
     }
   }

@@ -20,7 +20,7 @@ class LookupDraft:
 
     Something is always proposed, even after a match of one token: the engine asks for no more than what a pass verifies
     at nearly no cost, so a bad guess loses little. On 24 editing sites of the standard library a step gave 3.4 tokens
-    with 15 guessed, 2.1 when the length followed what was accepted last.
+    with 15 guessed, 3.0 with 7, 2.1 when the length followed what was accepted last.
     """
 
     def __init__(self, prompt: Sequence[int], others: Sequence[Sequence[int]] = ()) -> None:
