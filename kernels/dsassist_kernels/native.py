@@ -35,7 +35,7 @@ _FLAGS = (
 _HEADER = Path(__file__).with_name("native.h")
 
 _folder: Path | None = None
-_enabled = True
+_enabled = os.environ.get("DSASSIST_NATIVE", "1") != "0"
 
 
 class Status:
@@ -55,14 +55,14 @@ def set_folder(folder: Path) -> None:
 
 
 def disable(*, yes: bool = True) -> None:
-    """Run on PyTorch's operations only (tests force this; so does the environment variable ``DSASSIST_NATIVE=0``)."""
+    """Run on PyTorch's operations only. The environment variable ``DSASSIST_NATIVE=0`` does so from the start."""
     global _enabled
     _enabled = not yes
 
 
 def enabled() -> bool:
     """Whether compiled kernels may be used."""
-    return _enabled and os.environ.get("DSASSIST_NATIVE", "1") != "0"
+    return _enabled
 
 
 def pointer(tensor: torch.Tensor | None) -> ctypes.c_void_p:
@@ -85,7 +85,7 @@ def library(source: Path) -> ctypes.CDLL | None:
 
 def compiled(source: Path) -> ctypes.CDLL | None:
     """``library``, while compiled kernels may be used; None otherwise."""
-    return library(source) if enabled() else None
+    return library(source) if _enabled else None
 
 
 def _compile(source: Path) -> Path:
