@@ -69,16 +69,16 @@ class Int8:
 
 
 class Packed:
-    """5 and 6 bits a weight with a scale every 32 columns (``dsassist_kernels.packed_linear``): ``X.packed``.
+    """5, 6 and 8 bits a weight with a scale every 32 columns (``dsassist_kernels.packed_linear``): ``X.packed``.
 
-    The bits are the fewest with which Qwen2.5-Coder-0.5B loses nothing that shows (benchmarks/quality.py): five for
-    the matrices that its own Q4_K_M file keeps in five, six for the others. Matrices of an odd shape are stored as
-    ``Int8`` does.
+    The bits follow what Qwen2.5-Coder-0.5B loses by them (benchmarks/quality.py): five for the matrices that its own
+    Q4_K_M file keeps in five, eight where six changed one most likely token in a hundred, six for the others.
+    Matrices of an odd shape are stored as ``Int8`` does.
     """
 
     name = "packed"
     group_size = 32
-    _bits: ClassVar[Mapping[str, int]] = {"gate_up": 5, "o": 5}
+    _bits: ClassVar[Mapping[str, int]] = {"gate_up": 5, "o": 5, "qkv": 8, "down": 8, "head": 8}
     _other_bits = 6
     _int8 = Int8()
 

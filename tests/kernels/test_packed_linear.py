@@ -17,7 +17,12 @@ from dsassist_kernels.packed_linear import packed_linear as linear
 from dsassist_kernels.packed_linear.reference import quantize_groups
 
 ROWS = (1, 2, 3, 7, 16, 17, 23, 24, 31, 33, 70)
-VARIANTS = {"no AMX": ["-DDSASSIST_NO_AMX"], "AVX2": ["-mno-avx512f"], "portable": ["-DDSASSIST_PORTABLE"]}
+VARIANTS = {
+    "no AMX": ["-DDSASSIST_NO_AMX"],
+    "AVX-VNNI": ["-mno-avx512f"],
+    "AVX2": ["-mno-avx512f", "-mno-avxvnni"],
+    "portable": ["-DDSASSIST_PORTABLE"],
+}
 
 compiled_only = pytest.mark.skipif(not available(), reason="no C compiler")
 
@@ -27,7 +32,7 @@ def weight(n: int, k: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, k, generator=generator) * torch.rand(n, 1, generator=generator) / k**0.5
 
 
-@pytest.mark.parametrize(("bits", "most"), [(4, 0.09), (5, 0.045), (6, 0.023)])
+@pytest.mark.parametrize(("bits", "most"), [(4, 0.09), (5, 0.045), (6, 0.023), (8, 0.006)])
 def test_packing_keeps_what_the_bits_allow(bits: int, most: float) -> None:
     w = weight(48, 192)
     packed = pack(w, bits)
@@ -58,7 +63,7 @@ def test_extreme_weights() -> None:
 
 
 @compiled_only
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("bits", [4, 5, 6, 8])
 @pytest.mark.parametrize("m", ROWS)
 def test_linear_is_as_defined_and_a_row_is_alone(bits: int, m: int) -> None:
     torch.manual_seed(m)
@@ -103,7 +108,7 @@ def test_other_processors_give_the_same(variant: str, tmp_path: Path, monkeypatc
     """The same source built for lesser processors: the same integers, summed in the same order."""
     torch.manual_seed(0)
     x = torch.randn(37, 192)
-    weights = [pack(weight(96, 192, bits), bits) for bits in (4, 5, 6)]
+    weights = [pack(weight(96, 192, bits), bits) for bits in (4, 5, 6, 8)]
     gate_up, down = pack(weight(256, 192), 5), pack(weight(192, 128), 6)
     here = [linear(x, w) for w in weights] + [packed_mlp(x, gate_up, down)]
     library = _build(tmp_path, VARIANTS[variant])
@@ -133,7 +138,7 @@ def test_activations_keep_seven_bits_of_each_group() -> None:
     assert (s[:, [0, 2]] < 0.1).all()
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("bits", [4, 5, 6, 8])
 def test_rows_are_an_embedding(bits: int) -> None:
     packed = pack(weight(64, 128), bits)
     index = torch.tensor([5, 63, 5, 0, 17])

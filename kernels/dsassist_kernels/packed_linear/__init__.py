@@ -1,4 +1,4 @@
-"""Linear and gated feed-forward layers with weights packed in 4, 5 or 6 bits, activations in int8 (W5A8 and the like).
+"""Linear and gated feed-forward layers with weights packed in 4, 5, 6 or 8 bits, activations in int8.
 
 Weights and activations have a scale for every 32 columns, so that an outlier costs only its neighbours precision. On a
 CPU that leaves fewer bytes to read a token than INT8 by row, and no second digit of the activations is needed.

@@ -1,11 +1,11 @@
-/* Products with weights packed in 4, 5 or 6 bits, a scale per 32 columns; activations in int8, a scale per 32 columns too.
+/* Products with weights packed in 4, 5, 6 or 8 bits, a scale per 32 columns; activations in int8, a scale per 32 columns too.
 
    Weights: blocks of 16 rows, each a run of tiles of 64 columns (two groups of 32), each of 64 (9 + 2 (bits - 4)) bytes:
        64 B   scales, fp16: 16 rows of the first group, 16 of the second
       512 B   low four bits: for each group 4 vectors of 64 bytes; vector t holds columns 4 t .. 4 t + 3 of 16 rows in its
               low halves (byte 4 r + c), columns 16 + 4 t .. in its high halves
       128 B a further bit: for each group one vector a bit (5 bits: bit t of a byte belongs to columns 4 t ..; 6 bits: two
-              vectors, for t < 4 and t >= 4, two bits each)
+              vectors, for t < 4 and t >= 4, two bits each; 8 bits: the high halves, laid out as the low ones, 512 B in all)
    Unpacked, one group is eight vectors v[t] of 16 rows x 4 columns of unsigned bytes: what vpdpbusd multiplies, and what an
    AMX tile of 8 rows holds.
 
@@ -137,6 +137,13 @@ INLINE void unpack(const int bits, const uint8_t *tile, int half, __m512i *v) {
       __m512i b = t % 4 < 2 ? _mm512_slli_epi16(p, 4 - 2 * (t % 4)) : _mm512_srli_epi16(p, 2 * (t % 4) - 4);
       v[t] = _mm512_ternarylogic_epi32(v[t], b, top, 0xF8);
     }
+  } else if (bits == 8) {
+    const __m512i upper = _mm512_set1_epi8((char)0xF0);
+    for (int t = 0; t < 4; t++) {
+      __m512i p = _mm512_loadu_si512(high + t * LINE);
+      v[t] = _mm512_ternarylogic_epi32(v[t], _mm512_slli_epi16(p, 4), upper, 0xF8);
+      v[t + 4] = _mm512_ternarylogic_epi32(v[t + 4], p, upper, 0xF8);
+    }
   }
 }
 
@@ -172,9 +179,13 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
 #if defined(__AVXVNNI__)
 INLINE __m256i multiply(__m256i sum, __m256i v, __m256i a) { return _mm256_dpbusd_avx_epi32(sum, v, a); }
 #else
-/* weights have at most six bits: a pair's sum stays within int16 */
+/* by halves of four bits: a pair's sum of whole bytes would leave int16 */
 INLINE __m256i multiply(__m256i sum, __m256i v, __m256i a) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(v, a), _mm256_set1_epi16(1)));
+  const __m256i four = _mm256_set1_epi8(0x0F);
+  __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(v, four), a);
+  __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(v, 4), four), a);
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(high, _mm256_set1_epi16(16)));
 }
 #endif
 
@@ -194,7 +205,13 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
           v[t] = _mm256_and_si256(n, four);
           v[t + 4] = _mm256_and_si256(_mm256_srli_epi16(n, 4), four);
         }
-        for (int t = 0; t < 8 && bits > 4; t++) {
+        for (int t = 0; t < 4 && bits == 8; t++) {
+          const __m256i upper = _mm256_set1_epi8((char)0xF0);
+          __m256i p = _mm256_loadu_si256((const __m256i *)(high + t * LINE));
+          v[t] = _mm256_or_si256(v[t], _mm256_and_si256(_mm256_slli_epi16(p, 4), upper));
+          v[t + 4] = _mm256_or_si256(v[t + 4], _mm256_and_si256(p, upper));
+        }
+        for (int t = 0; t < 8 && (bits == 5 || bits == 6); t++) {
           __m256i p = _mm256_loadu_si256((const __m256i *)(high + (bits == 6 ? t / 4 : 0) * LINE));
           int left = bits == 5 ? 4 - t : 4 - 2 * (t % 4);
           __m256i b = left >= 0 ? _mm256_slli_epi16(p, left) : _mm256_srli_epi16(p, -left);
@@ -230,6 +247,7 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
           int value = t < 4 ? low[t * LINE + j] & 0x0F : low[(t - 4) * LINE + j] >> 4;
           if (bits == 5) value |= (high[j] >> t & 1) << 4;
           if (bits == 6) value |= (high[(t / 4) * LINE + j] >> 2 * (t % 4) & 3) << 4;
+          if (bits == 8) value |= (high[(t % 4) * LINE + j] >> (t < 4 ? 0 : 4) & 15) << 4;
           v[t][j] = (int16_t)value;
         }
       for (int r = 0; r < ROWS; r++) {
@@ -261,7 +279,8 @@ static void panel_dot(int64_t bits, int64_t m, const uint8_t *w, const int8_t *q
                       float *out) {
   if (bits == 4) { ROW_COUNTS(4) }
   else if (bits == 5) { ROW_COUNTS(5) }
-  else { ROW_COUNTS(6) }
+  else if (bits == 6) { ROW_COUNTS(6) }
+  else { ROW_COUNTS(8) }
 }
 
 #if AMX
@@ -291,7 +310,8 @@ static void unpack_tiles(int64_t bits, const uint8_t *w, int64_t tiles, int8_t *
       __m512i v[8];
       if (bits == 4) unpack(4, w, half, v);
       else if (bits == 5) unpack(5, w, half, v);
-      else unpack(6, w, half, v);
+      else if (bits == 6) unpack(6, w, half, v);
+      else unpack(8, w, half, v);
       for (int t = 0; t < 8; t++) _mm512_storeu_si512(to + t * LINE, _mm512_sub_epi8(v[t], offset));
     }
   }
@@ -526,6 +546,7 @@ void packed_rows(const uint8_t *w, const int64_t *index, float *y, int64_t t, in
             int v = t4 < 4 ? low[t4 * LINE + at] & 0x0F : low[(t4 - 4) * LINE + at] >> 4;
             if (bits == 5) v |= (high[at] >> t4 & 1) << 4;
             if (bits == 6) v |= (high[(t4 / 4) * LINE + at] >> 2 * (t4 % 4) & 3) << 4;
+            if (bits == 8) v |= (high[(t4 % 4) * LINE + at] >> (t4 < 4 ? 0 : 4) & 15) << 4;
             o[half * GROUP + 4 * t4 + j] = (float)(v - (1 << (bits - 1))) * scale;
           }
       }

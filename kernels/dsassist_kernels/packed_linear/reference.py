@@ -27,7 +27,7 @@ ROWS = 16
 """Rows of a block."""
 TILE = 64
 """Columns of a tile: two groups."""
-BITS = (4, 5, 6)
+BITS = (4, 5, 6, 8)
 _LINE = 64
 _STEPS = (1.04, 1.08, 1.13, 0.96, 0.92)
 
@@ -84,7 +84,7 @@ def pack(weight: Tensor, bits: int) -> Tensor:
     """``weight`` [N, K] float → uint8 [N / 16, K / 64, bytes]; the layout is told in cpu.c.
 
     Raises:
-        ValueError: N is no multiple of 16 or K none of 64, or ``bits`` is not 4, 5 or 6.
+        ValueError: N is no multiple of 16 or K none of 64, or ``bits`` is not 4, 5, 6 or 8.
     """
     n, k = weight.shape
     if n % ROWS or k % TILE or bits not in BITS:
@@ -104,6 +104,8 @@ def pack(weight: Tensor, bits: int) -> Tensor:
         parts.append(
             torch.stack((_joined(top[:, :, :, :4], 2), _joined(top[:, :, :, 4:], 2)), 3).reshape(blocks, tiles, -1)
         )
+    elif bits == 8:
+        parts.append((top[:, :, :, :4] | (top[:, :, :, 4:] << 4)).reshape(blocks, tiles, -1))
     return torch.cat(parts, -1)
 
 
@@ -129,6 +131,9 @@ def unpack(packed: Tensor) -> Tensor:
     elif bits == 6:
         planes = high.reshape(blocks, tiles, 2, 2, _LINE)
         v = v | torch.stack([(planes[:, :, :, t // 4] >> 2 * (t % 4) & 3) << 4 for t in range(8)], 3)
+    elif bits == 8:
+        planes = high.reshape(blocks, tiles, 2, 4, _LINE)
+        v = v | torch.cat(((planes & 15) << 4, planes & 240), 3)
     q = (v.to(torch.int16) - (1 << (bits - 1))).view(blocks, tiles, 2, 8, ROWS, 4).permute(0, 4, 1, 2, 3, 5)
     values = q.reshape(blocks, ROWS, tiles, 2, GROUP) * scale.permute(0, 3, 1, 2)[..., None]
     return values.reshape(blocks * ROWS, tiles * TILE)
