@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dsassist.cli.testgen import with_revision
 
 
@@ -20,6 +22,7 @@ def run(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_consent_then_a_diff_then_nothing_to_add(project: Callable[..., Path], tmp_path: Path) -> None:
     path = project("def old(n: int) -> int:\n    return n\n")
     root, home = path.parent, tmp_path / "home"

@@ -141,6 +141,7 @@ SHOP = """
 """
 
 
+@pytest.mark.slow
 @needs_node
 def test_the_whole_way_with_node(tmp_path: Path) -> None:
     path = write(tmp_path, "src/text.js", SHOP)
