@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 .PHONY: help setup model test-model demo test test-all lint types contracts check bench vsix e2e e2e-latency clean
 
 help:  ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready  ## Make the virtual environment
 
