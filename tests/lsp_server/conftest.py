@@ -26,6 +26,8 @@ class Answer:
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     logprob: float = -0.1
+    greedy: bool | None = None
+    """Whether this answers only the greedy request of several at once, or only the others; they come in any order."""
 
 
 class MockEngine:
@@ -106,8 +108,9 @@ class MockEngine:
         self.requests.append(payload)
         if payload.get("max_tokens", payload.get("n_predict", 1)) == 0:
             answer = Answer([""], finish="length")
-        elif self.answers:
-            answer = self.answers.pop(0)
+        elif fitting := next((a for a in self.answers if a.greedy in (None, not payload.get("temperature"))), None):
+            self.answers.remove(fitting)
+            answer = fitting
         else:
             answer = self.default(payload) if callable(self.default) else self.default
         if answer.status != 200:
