@@ -26,7 +26,7 @@ export async function generateTests(server: Server): Promise<boolean> {
   const action = actions.find((candidate) => commandOf(candidate)?.command === GENERATE_TESTS_COMMAND);
   const command = action && commandOf(action);
   if (!command) {
-    void vscode.window.showInformationMessage("There is no function here that dsassist can test: put the cursor in a function or class of a Python, JavaScript or TypeScript file.");
+    void vscode.window.showInformationMessage("There is no function here that dsassist can test: put the cursor in a function or class of a Python, JavaScript or TypeScript file that parses.");
     return false;
   }
   await vscode.commands.executeCommand(command.command, ...((command.arguments ?? []) as unknown[]));

@@ -140,11 +140,19 @@ export class Editor {
 
   /** Types into the box at the top and presses Enter once the list shows what was asked for, and nothing older. */
   async pick(text, label, key) {
-    await this.page.keyboard.press("Escape");
-    await this.page.keyboard.press(key);
     const input = this.page.locator(".quick-input-widget input");
-    await input.waitFor({ timeout: SOON });
-    await input.fill(text);
+    if (await input.isVisible()) {
+      await this.page.keyboard.press("Escape");
+      await input.waitFor({ state: "hidden", timeout: SOON });
+    }
+    // a webview that has the focus passes keys on late, and may take the focus back once
+    await until(async () => {
+      await this.page.keyboard.press(key);
+      await input.waitFor({ timeout: 2_000 });
+      await this.page.waitForTimeout(100);
+      return input.isVisible();
+    }, "the box at the top", SOON);
+    await input.fill(text, { timeout: SOON });
     await until(async () => {
       const focused = this.page.locator(".quick-input-list .monaco-list-row.focused");
       if (!(await focused.innerText({ timeout: 1_000 })).includes(label)) return false;
