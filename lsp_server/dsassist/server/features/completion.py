@@ -244,7 +244,8 @@ def _popup_item(document: Document, offset: int, suggestion: Suggestion) -> type
             kind=types.MarkupKind.Markdown, value=f"```{document.language_id or ''}\n{new}\n```"
         ),
         filter_text=new,
-        sort_text="\x00",
+        # before every letter; Emacs reads no JSON with a NUL in it
+        sort_text=" ",
         text_edit=types.TextEdit(range=document.map.range(offset - len(word), offset), new_text=new),
         command=types.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id]),
     )
