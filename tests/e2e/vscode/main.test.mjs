@@ -224,8 +224,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     const written = () => fs.globSync("**/test_*.py", { cwd: editor.folder });
     assert.deepEqual(written(), []);
     await apply.click();
-    const [file] = await until(() => (written().length > 0 ? written() : undefined), "the tests to be written");
-    assert.match(editor.read(file), /def test_\w*average/);
+    await until(() => written().some((file) => /def test_\w*average/.test(editor.read(file))), "the tests to be written");
     await editor.screenshot("14-tests-written");
   });
 
