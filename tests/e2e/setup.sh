@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what the end-to-end tests need, once: code-server (a real VS Code) with a Node of its own, Chromium, Neovim and Emacs.
-#   tests/e2e/setup.sh [FOLDER]     FOLDER defaults to ~/.cache/dsassist-e2e; takes about 5 minutes the first time, seconds after
+#   tests/e2e/setup.sh [FOLDER]     FOLDER defaults to ~/.cache/dsassist-e2e; takes about 2 minutes the first time, seconds after
 set -euo pipefail
 dir=${1:-${DSASSIST_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dsassist-e2e}}
 code_server=4.139.1
@@ -44,7 +44,7 @@ if ((${#missing[@]})); then
 fi
 
 if [[ ! -e $dir/$stamp ]]; then
-  echo "setting up code-server $code_server in $dir (about 4 minutes)"
+  echo "setting up code-server $code_server in $dir (about 2 minutes)"
   rm -rf "$dir/node" "$dir/app"
   # a Node that code-server's native modules can be built against, with its headers, out of a Python wheel
   python=${PYTHON:-python3}
