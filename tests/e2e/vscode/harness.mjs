@@ -148,9 +148,12 @@ export class Editor {
     // a webview that has the focus passes keys on late, and may take the focus back once
     await until(async () => {
       await this.page.keyboard.press(key);
-      await input.waitFor({ timeout: 2_000 });
+      await input.waitFor({ timeout: 2_000 }).catch(() => undefined);
       await this.page.waitForTimeout(100);
-      return input.isVisible();
+      if (await input.isVisible()) return true;
+      await this.page.keyboard.press("Escape");
+      await this.page.waitForTimeout(300);
+      return false;
     }, "the box at the top", SOON);
     await input.fill(text, { timeout: SOON });
     await until(async () => {
