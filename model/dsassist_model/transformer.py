@@ -94,7 +94,8 @@ class Transformer:
         """``dtype`` None runs the file's own scheme (CPU only); a floating type dequantizes to it."""
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
-        self.long_context = LongContext.for_machine(device, self.dtype)
+        # a model that was asked for in one type computes everything in it: it is what others are compared with
+        self.long_context = LongContext.for_machine(device, self.dtype) if dtype is None else LongContext(dtype=dtype)
         self._tensors = _placed(config, tensors) if dtype is None and device.type == "cpu" else tensors
         self._as_stored = dtype is None
         self.embed = self._embedding()
