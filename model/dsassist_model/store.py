@@ -27,6 +27,7 @@ from dsassist_model.errors import ModelError, ModelNotPulled, UnknownModel
 __all__ = [
     "FORMAT_VERSION",
     "ModelPlace",
+    "arriving",
     "converted_dir",
     "converted_manifest",
     "file_sha256",
@@ -120,6 +121,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if whole else None
 
 
+def _lock_file(place: ModelPlace) -> Path:
+    return place.folder.parent / f"{place.folder.name}.lock"
+
+
 @contextmanager
 def lock(place: ModelPlace, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the model's lock against other processes. ``waiting`` is called once when another one holds it.
@@ -129,7 +134,7 @@ def lock(place: ModelPlace, waiting: Callable[[], None] | None = None) -> Iterat
     """
     try:
         place.folder.parent.mkdir(parents=True, exist_ok=True)
-        guard = FileLock(place.folder.parent / f"{place.folder.name}.lock")
+        guard = FileLock(_lock_file(place))
         try:
             guard.acquire(timeout=0)
         except Timeout:
@@ -145,6 +150,22 @@ def lock(place: ModelPlace, waiting: Callable[[], None] | None = None) -> Iterat
         yield
     finally:
         guard.release()
+
+
+def arriving(place: ModelPlace) -> float | None:
+    """Share of a model's file that has come, while a process of this machine downloads it; None when none does."""
+    if place.entry is None or place.pulled or not place.folder.exists():
+        return None
+    guard = FileLock(_lock_file(place))
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        sizes = [part.stat().st_size for part in place.source.parent.glob(f"{place.source.name}.*.part")]
+        return min(max(sizes, default=0) / place.entry.bytes, 1.0)
+    except OSError:
+        return None
+    guard.release()
+    return None
 
 
 def remove(place: ModelPlace) -> int:

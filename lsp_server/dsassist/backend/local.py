@@ -149,6 +149,9 @@ def _not_running(model: str) -> BackendStatus:
     except ModelError as error:
         return BackendStatus("no_model", error.message, error.remedy, model)
     if place.entry is not None and not place.pulled:
+        come = store.arriving(place)
+        if come is not None:
+            return BackendStatus("loading", f"Downloading {model}", model=model, progress=come)
         return BackendStatus(
             "no_model", f"The model {model} is not on this machine.", f"Run: dsassist model pull {model}", model
         )

@@ -13,6 +13,7 @@ from dsassist.backend.local import LocalBackend
 from dsassist.backend.types import CompletionRequest
 from dsassist.errors import BackendUnavailable, NoModel
 from dsassist.settings import Settings
+from dsassist_model import store
 from dsassist_model.paths import engine_files
 
 FAKE = """
@@ -107,6 +108,21 @@ async def test_without_a_model_the_state_says_what_to_run(home):
     status = await LocalBackend(Settings()).status()
     assert status.state == "no_model"
     assert "dsassist model pull qwen2.5-coder-0.5b" in status.remedy
+
+
+async def test_a_download_under_way_is_loading_with_its_share(home):
+    place = store.resolve(Settings().engine.model)
+    place.source.parent.mkdir(parents=True)
+    part = place.source.with_name(f"{place.source.name}.hub.part")
+    with part.open("wb") as file:
+        file.truncate(place.entry.bytes // 4)
+    backend = LocalBackend(Settings())
+    with store.lock(place):
+        status = await backend.status()
+    assert (status.state, round(status.progress, 2)) == ("loading", 0.25)
+    assert "Downloading" in status.message
+    # what a killed download left is none under way
+    assert (await backend.status()).state == "no_model"
 
 
 async def test_our_own_fields_go_under_one_key(home, new_engine):
