@@ -19,6 +19,6 @@ def register(app: typer.Typer) -> None:
         verbose: Annotated[bool, typer.Option("--verbose", help="Log every message too.")] = False,
     ) -> None:
         """Run the language server on stdin and stdout. Editors start this."""
-        from dsassist.server.main import run
+        from dsassist.server.start import serve
 
-        run(log_file=log, verbose=verbose)
+        serve(log_file=log, verbose=verbose)

@@ -61,33 +61,56 @@ class Build(State):
         """
         start = perf_counter()
         progress("scan", 0, 0)
-        found = scan(
-            self.root,
-            exclude=self.limits.exclude,
-            max_files=self.limits.max_files,
-            max_bytes=self.limits.max_file_bytes,
-            cancelled=cancelled,
-        )
+        found = self._scan(cancelled)
         if cancelled():
             return self._report(start, 0, 0, 0, 0, complete=False)
+        return self._apply(found, start, progress, cancelled)
+
+    def catch_up(self, most: int) -> bool:
+        """As ``update``, where few files have changed: True once the index is whole and as new as the disk. False, with
+        nothing changed, where there is more to do.
+
+        Raises:
+            IndexingError: the database cannot be written.
+        """
+        start = perf_counter()
+        found = self._scan(lambda: False)
+        with self._reading():
+            work = len(self._store.unlinked()) + sum(1 for path in self._rows if path not in found.files)
+            work += sum(1 for path, seen in found.files.items() if self._differs(path, *seen))
+            if work > most or _text_of(found.configuration) != self._store.meta("configuration"):
+                return False
+        return self._apply(found, start, _quiet, lambda: False).complete and not self._pending
+
+    def _scan(self, cancelled: Callable[[], bool]) -> Scan:
+        limits = self.limits
+        return scan(
+            self.root,
+            exclude=limits.exclude,
+            max_files=limits.max_files,
+            max_bytes=limits.max_file_bytes,
+            cancelled=cancelled,
+        )
+
+    def _differs(self, path: str, mtime: int, size: int) -> bool:
+        row = self._rows.get(path)
+        return row is None or row.mtime != mtime or row.size != size
+
+    def _apply(self, found: Scan, start: float, progress: Progress, cancelled: Callable[[], bool]) -> Report:
         try:
-            return self._apply(found, start, progress, cancelled)
+            return self._applied(found, start, progress, cancelled)
         except sqlite3.OperationalError as error:
             raise IndexingError(
                 f"The index cannot be written: {error}.", remedy="Free some space on the disk."
             ) from error
 
-    def _apply(self, found: Scan, start: float, progress: Progress, cancelled: Callable[[], bool]) -> Report:
+    def _applied(self, found: Scan, start: float, progress: Progress, cancelled: Callable[[], bool]) -> Report:
         with self._reading():
             self.notices = [*([self._store.notice] if self._store.notice else []), *found.notices]
             gone = [path for path in self._rows if path not in found.files]
             self._remove(gone)
             self._configure(found.configuration)
-            changed = [
-                path
-                for path, (mtime, size) in found.files.items()
-                if (row := self._rows.get(path)) is None or row.mtime != mtime or row.size != size
-            ]
+            changed = [path for path, seen in found.files.items() if self._differs(path, *seen)]
             self._pending = set(changed)
         progress("scan", 1, 1)
         peak = 0
@@ -232,7 +255,7 @@ class Build(State):
 
     def _configure(self, configuration: dict[str, tuple[int, int]]) -> None:
         """Configuration files decide what imports mean: when one changes, every link is made again."""
-        text = "\n".join(f"{path}\t{mtime}\t{size}" for path, (mtime, size) in sorted(configuration.items()))
+        text = _text_of(configuration)
         if text == self._store.meta("configuration"):
             return
         with self._store.transaction():
@@ -431,6 +454,11 @@ class Build(State):
             if path not in self._rows:
                 self._files_changed()
             self._invalidate(path, *overlay.stale)
+
+
+def _text_of(configuration: dict[str, tuple[int, int]]) -> str:
+    """Configuration files as they are stored, to be compared."""
+    return "\n".join(f"{path}\t{mtime}\t{size}" for path, (mtime, size) in sorted(configuration.items()))
 
 
 def _difference(

@@ -33,6 +33,7 @@ from dsassist.backend import create as create_backend
 from dsassist.backend.types import Backend
 from dsassist.errors import DsassistError
 from dsassist.server.documents import DocumentStore
+from dsassist.server.early import Handover
 from dsassist.server.protocol import Protocol
 from dsassist.server.stdio import listen
 from dsassist.settings import Settings
@@ -95,6 +96,7 @@ class Server(LanguageServer):
         self.backend: Backend = create_backend(self.settings)
         self.events = Events()
         self.session = uuid.uuid4().hex[:8]
+        self.handover = Handover()
         self.initialization_options: Any = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told: set[str] = set()
@@ -122,13 +124,17 @@ class Server(LanguageServer):
             logger.exception("a background task failed")
             self.tell_once(f"Something went wrong inside dsassist ({error!r}). The log has the details.")
 
-    def start_io(self, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
-        """Serve until stdin ends or the client says exit."""
+    def start_io(
+        self, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None, handover: Handover | None = None
+    ) -> None:
+        """Serve until stdin ends or the client says exit. ``handover``: what was read and answered before."""
         source, sink = stdin or sys.stdin.buffer, stdout or sys.stdout.buffer
+        self.handover = handover or Handover()
+        self.protocol.initialized_as = self.handover.initialized_as
         self._stop_event = threading.Event()
         self.protocol.set_writer(StdoutWriter(sink))
         try:
-            asyncio.run(listen(source, sink, self.protocol.receive))
+            asyncio.run(listen(source, sink, self.protocol.receive, self.handover.messages, self.handover.rest))
         except BrokenPipeError:
             logger.info("the client is gone")
         except (KeyboardInterrupt, SystemExit):

@@ -100,6 +100,11 @@ class Folder:
             found = await asyncio.to_thread(self.index.references, path, line, column, include_possible=False)
         return found
 
+    @property
+    def is_current(self) -> bool:
+        """Does the index know the disk and every buffer as they are?"""
+        return self.scanned.is_set() and not self.waiting and not self._sync.locked()
+
 
 class Indexes:
     """All folders. ``folder_of`` finds the one for a document."""
@@ -167,8 +172,12 @@ class Indexes:
         encoding = self._server.documents.position_encoding
         name = str(getattr(encoding, "value", encoding) or "utf-16")
         limits = Limits(settings.exclude, settings.max_files, settings.max_file_kilobytes * 1024)
+        early = self._server.handover.indexes.pop(root, None)
         try:
-            index = await asyncio.to_thread(_open, root, limits, name)
+            if early is not None and (early.limits != limits or early.encoding != name):
+                await asyncio.to_thread(early.close)
+                early = None
+            index = early or await asyncio.to_thread(_open, root, limits, name)
         except (WorkspaceError, IndexingError) as error:
             self._server.tell_once(str(error))
             return

@@ -1,26 +1,24 @@
-"""``dsassist lsp``: the server on stdin and stdout."""
+"""``dsassist lsp``: the server on stdin and stdout, once it is loaded."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
-from dsassist.server.app import create_server
+from dsassist.server.app import Server
+from dsassist.server.early import Handover
 
 __all__ = ["run"]
 
 
-def run(*, log_file: Path | None = None, verbose: bool = False) -> None:
-    """Serve until the client says exit or closes stdin.
-
-    Whatever prints goes to stderr from here on: one stray line on stdout would break the protocol.
-    """
+def run(
+    server: Server, channel: BinaryIO, handover: Handover, *, log_file: Path | None = None, verbose: bool = False
+) -> None:
+    """Serve until the client says exit or closes stdin. ``handover``: what was read and answered before."""
     _log_to(log_file, verbose)
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    create_server().start_io(stdin=sys.stdin.buffer, stdout=channel)
+    server.start_io(stdin=sys.stdin.buffer, stdout=channel, handover=handover)
 
 
 def _log_to(file: Path | None, verbose: bool) -> None:

@@ -19,12 +19,17 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
 from cattrs.errors import BaseValidationError
+from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol
+
+from dsassist.server.early import remember
+from dsassist.server.wire import Question, reply
 
 __all__ = [
     "DID_ACCEPT",
@@ -140,14 +145,49 @@ class Protocol(LanguageServerProtocol):
     pygls drops a request whose parameters do not fit, and its client would wait for ever.
     """
 
+    initialized_as: Any = None
+    """The id of an ``initialize`` that was answered before the server was loaded (``early``)."""
+    quick_references: Callable[[Question], str | None] | None = None
+    """Gives references as JSON where no waiting is needed, None otherwise."""
+    _asked: Mapping[str, Any] | None = None
+    """Parameters of ``initialize`` until it is answered."""
+
     def receive(self, body: bytes) -> None:
         """Handle one message as it came over the wire. A message that cannot be read is logged; the next one counts."""
         try:
             data = json.loads(body)
-            self.handle_message(self.structure_message(data) if isinstance(data, dict) else data)
+            if isinstance(data, dict):
+                method = data.get("method")
+                if method == "textDocument/references" and self._answered(data):
+                    return
+                if method == "initialize" and isinstance(data.get("params"), dict):
+                    self._asked = data["params"]
+                data = self.structure_message(data)
+            self.handle_message(data)
         except Exception as error:
             logger.exception("a message could not be handled")
             self._server.report_server_error(error, JsonRpcException)
+
+    def _answered(self, data: dict[str, Any]) -> bool:
+        """Give references past pygls, which takes longer to make its objects than the index takes to find places."""
+        question = Question.of(data.get("params")) if self.quick_references is not None and "id" in data else None
+        if question is None or self.quick_references is None or self._shutdown:
+            return False
+        text = self.quick_references(question)
+        if text is None or self.writer is None:
+            return False
+        self.writer.write(reply(data["id"], text))
+        return True
+
+    def _send_response(self, msg_id: Any, result: Any = None, error: Any = None) -> None:
+        """As in pygls; what the server says to ``initialize`` is kept for the next session's beginning."""
+        if self._asked is not None and isinstance(result, types.InitializeResult):
+            asked, self._asked = self._asked, None
+            plain = self._converter.unstructure(result)
+            remember(asked, plain)
+            if self.initialized_as is not None:
+                return  # the client has had its answer
+        super()._send_response(msg_id, result, error)
 
     def handle_message(self, message: Any) -> None:
         """As in pygls, without asking what the message's class is like: for two thirds of them that takes longer than

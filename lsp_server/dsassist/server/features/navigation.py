@@ -11,6 +11,7 @@ from dsassist.index import Index, Location, SymbolInfo
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.indexes import Folder, Indexes
+from dsassist.server.wire import Question, references_text
 from dsassist.settings import Settings
 
 __all__ = ["register", "to_location", "to_range"]
@@ -67,6 +68,18 @@ def register(server: Server) -> None:
         return [
             to_location(folder, item.location, uris) for item in answer.references if declared or not item.is_definition
         ]
+
+    def quick_references(question: Question) -> str | None:
+        found = indexes.folder_of(question.uri) if server.settings.navigation.references else None
+        if found is None or not found[0].is_current:
+            return None
+        folder, path = found
+        answer = folder.index.references_at_hand(path, question.line, question.character)
+        if answer is None or answer.pending:
+            return None
+        return references_text(answer.references, question.declared, lambda item: (folder.root / item).as_uri())
+
+    server.protocol.quick_references = quick_references
 
     # Four questions about the name at a position, whose answers are places.
     for method, question in (

@@ -1,0 +1,240 @@
+"""Imports, exports and bare names: what a name denotes, at the end of every chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dsassist.index.evaluate.questions import Entity, Questions
+from dsassist.index.facts import OF_CLASS
+from dsassist.index.languages import Found, language_of
+from dsassist.index.model import Kind, Op
+from dsassist.index.module import Module
+from dsassist.index.types import (
+    Type,
+    Types,
+    gather,
+    join,
+)
+
+__all__ = ["Names"]
+
+
+class Names(Questions):
+    """See the module's docstring."""
+
+    def found(self, path: str, entry: int, name: str | None = None) -> Found:
+        """What an import's module is; with ``name``, its submodule of that name."""
+        module = self._load(path)
+        assert module is not None
+        item = module.facts.imports[entry]
+        if name is not None:
+            item = item._replace(module=name)
+        self.memo.depend("?" + _stem(item.module))
+        return module.language.find_import(path, item, self.files)
+
+    def entities(self, path: str, entry: int) -> tuple[Entity, ...]:
+        """What an import's entry denotes, at the end of every chain of re-exports."""
+        result: tuple[Entity, ...] = self.memo.ask(("I", path, entry), self._entities, path, entry)
+        return result
+
+    def _entities(self, path: str, entry: int) -> tuple[Entity, ...]:
+        module = self.module(path)
+        if module is None:
+            return ()
+        item = module.facts.imports[entry]
+        if item.level < 0:
+            return self.included(module, item.name)
+        found = self.found(path, entry)
+        if not item.name:
+            return _as_module(found)
+        if found.external:
+            return (("x", f"{found.external}.{item.name}", ()),)
+        if item.level == OF_CLASS:
+            return self.of_class(found.files, item.module, item.name)
+        if found.files:
+            own = found.files == (path,)
+            result = self.exported(found.files, item.name, skip=path if own else "")
+            if result:
+                return result
+        submodule = module.language.submodule(item)
+        return () if submodule is None else _as_module(self.found(path, entry, submodule))
+
+    def of_class(self, files: tuple[str, ...], module: str, name: str) -> tuple[Entity, ...]:
+        """A member of the class that an import names."""
+        classes = self.exported(files, module.rpartition(".")[2])
+        members = (self.class_member(item[1], item[2], name) for item in classes if item[0] == "s")
+        return tuple(("s", *member) for found in members for member in found)
+
+    def exported(self, files: tuple[str, ...], name: str, skip: str = "") -> tuple[Entity, ...]:
+        """What a module exports under a name. ``skip``: a file whose own import of that name is being resolved."""
+        result: tuple[Entity, ...] = self.memo.ask(("X", files, name, skip), self._exported, files, name, skip)
+        return result
+
+    def _exported(self, files: tuple[str, ...], name: str, skip: str) -> tuple[Entity, ...]:
+        results: list[tuple[Entity, ...]] = []
+        for path in files:
+            module = self.module(path)
+            if module is None:
+                continue
+            facts = module.facts
+            if facts.exports is not None:
+                pair = facts.exports.get(name)
+                if pair is not None:
+                    symbol, entry = pair
+                    results.append(self.follow(path, symbol) if symbol >= 0 else self.entities(path, entry))
+                    continue
+            else:
+                own = module.members(0).get(name)
+                if own is not None and not (path == skip and module.symbols[own].kind == Kind.IMPORT):
+                    results.append(self.follow(path, own))
+                    continue
+            for star in facts.stars:
+                found = self.found(path, star)
+                if found.files and found.files != (path,) and self.starred(found.files, name):
+                    more = self.exported(found.files, name)
+                    if more:
+                        results.append(more)
+                        break
+        return gather(results)
+
+    def included(self, module: Module, name: str) -> tuple[Entity, ...]:
+        """What the files that a file includes say about one of its own names: its declaration in a header."""
+        for star in module.facts.stars:
+            found = self.found(module.path, star)
+            if found.files and module.path not in found.files:
+                entities = self.exported(found.files, name)
+                if entities:
+                    return entities
+        return ()
+
+    def starred(self, files: tuple[str, ...], name: str) -> bool:
+        """Does a star import of the module bring the name?"""
+        for path in files:
+            module = self.module(path)
+            if module is None:
+                continue
+            listed = module.facts.extra.get("all")
+            if listed is not None and not module.facts.extra.get("all_open"):
+                if name in listed:
+                    return True
+            elif name != "default" and not (name.startswith("_") and module.language.name == "python"):
+                return True
+        return False
+
+    def follow(self, path: str, symbol: int) -> tuple[Entity, ...]:
+        """What a symbol really is: itself, or where its imports lead."""
+        module = self.module(path)
+        if module is None:
+            return ()
+        sym = module.symbols[symbol]
+        imports = [
+            module.facts.expressions[value][1]
+            for value in sym.values
+            if module.facts.expressions[value][0] == Op.IMPORT
+        ]
+        if not imports:
+            return (("s", path, symbol),)
+        result: tuple[Entity, ...] = self.memo.ask(("F", path, symbol), self._follow, path, symbol, tuple(imports), sym)
+        return result
+
+    def _follow(self, path: str, symbol: int, imports: tuple[int, ...], sym: Any) -> tuple[Entity, ...]:
+        parts = [self.entities(path, entry) for entry in imports]
+        if sym.kind != Kind.IMPORT:
+            parts.append((("s", path, symbol),))
+        result = gather(parts)
+        inside = tuple(item for item in result if item[0] != "x")
+        return inside or result
+
+    def as_types(self, entities: tuple[Entity, ...]) -> Types:
+        """The values of entities."""
+        return join(self.symbol_types(item[1], item[2]) if item[0] == "s" else (item,) for item in entities)
+
+    def siblings(self, module: Module) -> Sequence[str]:
+        """Files that share the module's scope. Which these are depends on what is in the folder."""
+        found = module.language.siblings(module.path, module.facts, self.files)
+        if found:
+            self.memo.depend("?" + (module.path.rpartition("/")[0].rpartition("/")[2] or "/"))
+        return found
+
+    def global_entities(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
+        """A bare name that its file does not bind: of the package, of a star import, of the language."""
+        for sibling in self.siblings(module):
+            other = self.module(sibling)
+            if other is not None and sibling != module.path:
+                symbol = other.members(0).get(name)
+                if symbol is not None and other.symbols[symbol].kind != Kind.IMPORT:
+                    return self.follow(sibling, symbol)
+        if module.language.class_names_nest:
+            at = module.enclosing_class(scope)
+            while at >= 0:
+                owner = module.facts.scopes[at].owner
+                held = (("i", module.path, owner, ()),) if owner >= 0 else self._held(module, at)
+                for item in held:
+                    found = self.lookup(item, name, module.path)
+                    if found:
+                        return tuple(("s", *member) for member in found)
+                at = module.enclosing_class(module.facts.scopes[at].parent)
+            for entity in self._of_namespace(module, name, scope):
+                return (entity,)
+        for star in reversed(module.facts.stars):
+            found_module = self.found(module.path, star)
+            if module.facts.imports[star].level == OF_CLASS:
+                entities = self.of_class(found_module.files, module.facts.imports[star].module, name)
+                if entities:
+                    return entities
+                continue
+            if found_module.files and self.starred(found_module.files, name):
+                entities = self.exported(found_module.files, name)
+                if entities:
+                    return entities
+        if module.language.builtin(name):
+            return (("x", f"builtins.{name}", ()),)
+        return ()
+
+    def _of_namespace(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
+        """A name of a namespace that the code is in, from the parts of it that included files have."""
+        scopes = module.facts.scopes
+        while scope >= 0:
+            owner = scopes[scope].owner
+            if owner >= 0 and module.symbols[owner].kind == Kind.NAMESPACE:
+                for item in self.symbol_types(module.path, owner):
+                    found = self.lookup(item, name, module.path) if item[0] == "o" and item[1] != module.path else ()
+                    if found:
+                        return tuple(("s", *member) for member in found)
+            scope = scopes[scope].parent
+        return ()
+
+    def _held(self, module: Module, scope: int) -> Types:
+        """The type whose methods are in a scope outside of it."""
+        expr = module.facts.extra.get("receivers", {}).get(scope)
+        return self.instances(self.evaluate(module, expr)) if expr is not None else ()
+
+    def module_member(self, item: Type, name: str, seen_from: str) -> tuple[Entity, ...]:
+        """What a module has under a name: a symbol, or a submodule."""
+        files, folder = item[1], item[2]
+        if files:
+            own = self.exported(files, name, seen_from if files == (seen_from,) else "")
+            if own:
+                return own
+        if folder is not None:
+            self.memo.depend("?" + name)
+            base = f"{folder}/{name}" if folder else name
+            for candidate in (f"{base}/__init__.py", f"{base}.py", f"{base}.pyi"):
+                if self.files.has(candidate):
+                    return (("m", (candidate,), base if candidate.endswith("__init__.py") else None),)
+            if self.files.is_folder(base):
+                return (("m", (), base),)
+        return ()
+
+
+def _as_module(found: Found) -> tuple[Entity, ...]:
+    if found.files or found.folder is not None:
+        return (("m", found.files, found.folder),)
+    return (("x", found.external, ()),) if found.external else ()
+
+
+def _stem(module: str) -> str:
+    """What a module's file or folder is called."""
+    last = module.rstrip("/").replace("::", "/").rpartition("/")[2]
+    return last.partition(".")[0] if "/" in module or language_of(last) is not None else last.rpartition(".")[2]

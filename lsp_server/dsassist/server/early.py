@@ -1,0 +1,301 @@
+"""Answers "where is this used" from the stored index while the rest of the server is still being loaded.
+
+LSP's types alone take longer to import than such an answer takes to find. So the first messages of a session are read
+here, with nothing but the index: ``initialize`` is answered with what the server said the last time to a client that
+can do the same, documents are opened, the disk is compared with the index, and references are given. The rest loads in
+a thread meanwhile. Whatever else comes, and everything that was read here, is handed over: the server sees the same
+messages in the same order, only that answers which were given are not given again.
+
+Nothing is answered that the server would not answer alike: the index has to be there, made by the same rules under the
+same settings (the client is asked for them), and as new as the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dsassist.errors import DsassistError
+from dsassist.server.wire import Cutter, Question, frame, is_own_pipe, path_of, references_text, reply
+from dsassist_model import paths
+
+__all__ = ["Early", "Handover", "remember"]
+
+QUIET_SECONDS = 0.03
+"""Of no message, before the rest is loaded: a client's first messages come at once."""
+MOST_CHANGED = 24
+"""Files that may have changed since the last session. More than these are indexed with progress, by the server."""
+MOST_SILENT = 30
+"""Quiet times that a client may take to say its settings."""
+_KEPT = 16
+"""Handshakes that are remembered."""
+
+
+@dataclass
+class Handover:
+    """What the server goes on from."""
+
+    messages: list[bytes] = field(default_factory=list)
+    """To be read first."""
+    rest: bytes = b""
+    """Bytes of a message that has not come in full."""
+    initialized_as: Any = None
+    """The id of the ``initialize`` among the messages that was answered."""
+    indexes: dict[Path, Any] = field(default_factory=dict)
+    """Open indexes, by root; as new as the disk was a moment ago."""
+    limits: Any = None
+    """With which they were opened."""
+    finished: bool = False
+    """The client has said goodbye already."""
+
+
+def _file_for(params: Mapping[str, Any]) -> Path:
+    """Where the answer to an ``initialize`` like this one is kept: it depends on the server's code and on what the
+    client can do."""
+    mark = blake2b(digest_size=12)
+    here = Path(__file__).parent
+    for file in sorted([*here.glob("*.py"), *here.glob("features/*.py"), here.parent / "__init__.py"]):
+        status = file.stat()
+        mark.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    asked = {key: params.get(key) for key in ("capabilities", "initializationOptions", "trace")}
+    mark.update(json.dumps(asked, sort_keys=True).encode())
+    return paths.cache_dir() / "handshakes" / f"{mark.hexdigest()}.json"
+
+
+def remember(params: Mapping[str, Any], result: Any) -> None:
+    """Keep the server's answer to an ``initialize`` for the next session. A disk that cannot take it is no matter."""
+    try:
+        file = _file_for(params)
+        text = json.dumps(result)
+        if file.exists() and file.read_text("utf-8") == text:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(text, "utf-8")
+        fresh.replace(file)
+        others = sorted(file.parent.glob("*.json"), key=lambda item: item.stat().st_mtime_ns)
+        for old in others[:-_KEPT]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _is_request(body: bytes) -> bool:
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and "id" in data and "method" in data and data["method"] != "shutdown"
+
+
+class Early:
+    """One session's beginning. ``load`` imports and makes the rest; it is called once, in a thread."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO, load: Callable[[], object]) -> None:
+        self.source = source
+        self.sink = sink
+        self.handover = Handover()
+        self._cutter = Cutter(self._take)
+        self._todo: list[bytes] = []
+        self._loader = threading.Thread(target=load, name="load", daemon=True)
+        self._loading = False
+        self._going = True
+        self._encoding = "utf-16"
+        self._roots: list[Path] = []
+        self._options: Any = None
+        self._asks = False
+        self._configuration: tuple[Any] | None = None
+        """What the client said its settings are, once it has."""
+        self._opened: list[tuple[str, str]] = []
+        """Documents that the indexes have not been told yet."""
+        self._questions: list[tuple[Any, Question, bytes]] = []
+        self._initialized = False
+        self._silent = 0
+
+    def run(self) -> Handover:
+        """Serve until the rest is loaded or needed, or the client is gone."""
+        if not is_own_pipe(self.source, self.sink):
+            return self.handover
+        number = self.source.fileno()
+        while self._going and not (self._loading and not self._loader.is_alive()):
+            ready, _, _ = select.select([number], [], [], 0.02 if self._loading else QUIET_SECONDS)
+            if ready:
+                data = os.read(number, 1 << 16)
+                if not data:
+                    break
+                self._cutter.add(data)
+            if self._initialized and (self._configuration is not None or not self._asks):
+                if self._questions or self._going:
+                    self._going = self._work() and self._going
+                if not ready:
+                    self._load()
+            elif self._initialized and not ready:
+                self._silent += 1
+                self._going = self._silent < MOST_SILENT
+        if not self.handover.finished:
+            self._load()
+            self._loader.join()
+        self.handover.messages += [body for _, _, body in self._questions] + self._todo
+        self.handover.rest = self._cutter.rest()
+        return self.handover
+
+    def _load(self) -> None:
+        if not self._loading:
+            self._loading = True
+            self._loader.start()
+
+    # Messages
+
+    def _take(self, body: bytes) -> None:
+        """A message. Requests for others can wait while references are given; a notification that only the server
+        understands may change what is true, so that everything after it is the server's."""
+        if not self._going or not self._message(body):
+            self._going = self._going and self.handover.initialized_as is not None and _is_request(body)
+            self._todo.append(body)
+            if self._going:
+                self._load()
+
+    def _message(self, body: bytes) -> bool:
+        """Handle one here, if it can be."""
+        try:
+            data = json.loads(body)
+        except ValueError:
+            return False
+        if not isinstance(data, dict):
+            return False
+        method, params, number = data.get("method"), data.get("params"), data.get("id")
+        if method == "initialize" and number is not None and isinstance(params, dict):
+            return self._initialize(number, params, body)
+        if self.handover.initialized_as is None:
+            return False
+        if method == "initialized":
+            self._initialized = True
+            if self._asks:
+                question = {"items": [{"section": "dsassist"}]}
+                self._send({"id": "early", "method": "workspace/configuration", "params": question})
+        elif method is None and number == "early":
+            result = data.get("result")
+            first = result[0] if isinstance(result, list) and result else None
+            self._configuration = (first,)
+            return True  # the server asks again
+        elif method == "textDocument/didOpen":
+            try:
+                document = data["params"]["textDocument"]
+                self._opened.append((document["uri"], document["text"]))
+            except (KeyError, TypeError):
+                return False
+        elif method == "textDocument/references":
+            question_asked = Question.of(params)
+            if question_asked is None or number is None:
+                return False
+            self._questions.append((number, question_asked, body))
+            return True
+        elif method == "shutdown" and not self._questions and not self._todo:
+            self._send({"id": number, "result": None})
+            return True
+        elif method == "exit" and not self._todo:
+            self.handover.finished, self._going = True, False
+        elif method != "$/setTrace":
+            return False
+        self.handover.messages.append(body)
+        return True
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.sink.write(frame(json.dumps({"jsonrpc": "2.0", **message})))
+        self.sink.flush()
+
+    def _initialize(self, number: Any, params: dict[str, Any], body: bytes) -> bool:
+        try:
+            result = json.loads(_file_for(params).read_text("utf-8"))
+            self._encoding = result["capabilities"].get("positionEncoding") or "utf-16"
+            folders = params.get("workspaceFolders") or []
+            uris = [folder["uri"] for folder in folders] or [params.get("rootUri")]
+            roots = [path_of(uri) for uri in uris if uri]
+            self._asks = bool((params["capabilities"].get("workspace") or {}).get("configuration"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+        self._roots = [root for root in roots if root is not None]
+        self._options = params.get("initializationOptions")
+        if not self._roots or len(self._roots) != len(roots):
+            return False
+        self._send({"id": number, "result": result})
+        self.handover.initialized_as = number
+        self.handover.messages.append(body)
+        import dsassist.index  # noqa: F401 - while the client makes up its next message
+
+        return True
+
+    # Answers
+
+    def _work(self) -> bool:
+        """Do what is waiting. False where the server has to."""
+        try:
+            if not self.handover.indexes and not self._open():
+                return False
+            while self._opened:
+                uri, text = self._opened.pop(0)
+                place = self._place(uri)
+                if place is not None:
+                    self.handover.indexes[place[0]].set_overlay(place[1], text)
+            while self._questions:
+                number, question, _ = self._questions[0]
+                answer = self._answer(question)
+                if answer is None:
+                    return False
+                self.sink.write(reply(number, answer))
+                self.sink.flush()
+                del self._questions[0]
+        except DsassistError:
+            return False
+        return True
+
+    def _open(self) -> bool:
+        """Open the indexes and compare them with the disk."""
+        from dsassist.index import Index, Limits
+        from dsassist.settings import Settings, load, read_file
+
+        settings = Settings()
+        sources = [read_file(paths.config_dir() / "config.toml"), self._options, *(self._configuration or ())]
+        if any(sources):
+            settings, problems = load(*(source for source in sources if isinstance(source, Mapping)))
+            if problems:
+                return False
+        if not settings.index.enabled or not settings.navigation.references:
+            return False
+        index = settings.index
+        limits = self.handover.limits = Limits(index.exclude, index.max_files, index.max_file_kilobytes * 1024)
+        for root in self._roots:
+            made = self.handover.indexes[root] = Index.open(root, paths.cache_dir(), limits, encoding=self._encoding)  # type: ignore[arg-type]
+            if not made.catch_up(MOST_CHANGED):
+                return False
+        return True
+
+    def _place(self, uri: str) -> tuple[Path, str] | None:
+        """The innermost root of a document, and its path there."""
+        from dsassist.index.languages import language_of
+
+        file = path_of(uri)
+        if file is None or language_of(file.name) is None:
+            return None
+        inside = [root for root in self._roots if file.is_relative_to(root)]
+        if not inside:
+            return None
+        root = max(inside, key=lambda item: len(item.parts))
+        return root, file.relative_to(root).as_posix()
+
+    def _answer(self, question: Question) -> str | None:
+        place = self._place(question.uri)
+        if place is None:
+            return None
+        root, path = place
+        found = self.handover.indexes[root].references(path, question.line, question.character, include_possible=False)
+        if found.pending:
+            return None
+        return references_text(found.references, question.declared, lambda item: (root / item).as_uri())
