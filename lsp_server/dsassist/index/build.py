@@ -15,7 +15,7 @@ from dsassist.index.languages import language_of
 from dsassist.index.module import Module
 from dsassist.index.pool import Pool, default_workers
 from dsassist.index.scan import CONFIGURATION, Scan, scan, takes
-from dsassist.index.state import Overlay, State, stems
+from dsassist.index.state import Overlay, State
 from dsassist.index.work import Extracted, Linker, digest, extract, facts_of, link
 
 __all__ = ["Build", "Progress", "Report"]
@@ -194,11 +194,7 @@ class Build(State):
                         continue
                     old = self._stored_facts(item.path)
                     if not first:
-                        new = (
-                            unpack_meaning(item.meaning, Occurrences.unpack(item.occurrences))
-                            if old is not None
-                            else None
-                        )
+                        new = unpack_meaning(item.meaning, Occurrences.unpack(item.occurrences))
                         stale |= self._stale_after(item.path, old, new)
                     file = self._store.put_file(item.path, item.mtime, item.size, item.hash, item.lines)
                     self._store.put_facts(file, item.occurrences, item.meaning)
@@ -241,7 +237,7 @@ class Build(State):
             for path in paths:
                 row = self._rows[path]
                 old = self._stored_facts(path)
-                stale |= self._dependents(path, *stems(path))
+                stale |= self._stale_after(path, old, None)
                 if old is not None:
                     self._store.change_names({}, {name: [row.id] for name in old.nonlocal_names()}, defined=False)
                     self._store.change_names({}, {name: [row.id] for name in old.defined_names()}, defined=True)
@@ -435,9 +431,7 @@ class Build(State):
                 source, mark, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
             )
             old_stale = before.stale if before is not None else set()
-            overlay.stale = (
-                self._stale_after(path, disk, facts) if disk is not None else self._dependents(path, *stems(path))
-            )
+            overlay.stale = self._stale_after(path, disk, facts)
             self._overlays[path] = overlay
             self._modules.put(Module(path, facts))
             if before is None and path not in self._rows:

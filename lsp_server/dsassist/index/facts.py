@@ -43,6 +43,7 @@ SCHEMA = 4
 OF_CLASS = 64
 """The level of an import that takes members of a class (Java's ``import static``)."""
 
+_INCLUDING = frozenset({"c", "cpp"})
 _NOT_SEARCHED = frozenset({Kind.PARAMETER, Kind.IMPORT, Kind.TYPE_PARAMETER, Kind.LABEL})
 
 
@@ -188,7 +189,16 @@ class Facts:
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             if role & 7 or ref < 0 or ref in outer:
                 found.add(name)
-        return {occurrences.names[index] for index in found}
+        return {occurrences.names[index] for index in found} | {f"#{header}" for header in self.included()}
+
+    @property
+    def includes(self) -> bool:
+        """Are its imports includes, which bring all that the included file has seen?"""
+        return self.language in _INCLUDING
+
+    def included(self) -> set[str]:
+        """Last parts of what a C or C++ file includes. A header sees what its includers have seen before it."""
+        return {self.imports[star].module.rpartition("/")[2] for star in self.stars} if self.includes else set()
 
     def defined_names(self) -> set[str]:
         """Names of symbols that a workspace-wide search should find."""

@@ -111,8 +111,11 @@ class Hierarchy(Queries):
         mentioned = dict.fromkeys(item.location.path for item in references)
         names = {name for target in targets if (name := target[1].rpartition(".")[2]) and not name.startswith("__")}
         unresolved = {path for name in names for path in self._candidates(name)}
-        # Who imports the files may call what their functions hand out.
-        unresolved |= self._dependents(*own)
+        # Who imports the files may call what their functions hand out, and hand it on.
+        importers = self._dependents(*own)
+        unresolved |= importers
+        if len(importers) <= _MOST_FILES:
+            unresolved |= self._dependents(*importers)
         paths = dict.fromkeys([*own, *mentioned])
         if len(paths | dict.fromkeys(unresolved)) <= _MOST_FILES:
             paths |= dict.fromkeys(sorted(unresolved))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsassist.index.facts import Facts, Sym
 from dsassist.index.languages import Language, by_name
+from dsassist.index.model import Op
 
 __all__ = ["Module"]
 
@@ -11,7 +12,7 @@ __all__ = ["Module"]
 class Module:
     """One file as resolution sees it."""
 
-    __slots__ = ("_members", "_paths", "_symbols_by_path", "facts", "language", "names", "path", "symbols")
+    __slots__ = ("_members", "_objects", "_paths", "_symbols_by_path", "facts", "language", "names", "path", "symbols")
 
     def __init__(self, path: str, facts: Facts) -> None:
         self.path = path
@@ -21,6 +22,7 @@ class Module:
         self.symbols: list[Sym] = facts.symbols
         self._members: list[dict[str, int]] | None = None
         self._paths: dict[int, str] = {}
+        self._objects: dict[int, int] | None = None
         self._symbols_by_path: dict[str, int] | None = None
 
     def members(self, scope: int) -> dict[str, int]:
@@ -53,6 +55,8 @@ class Module:
                     found += f"#{bodies.index(scope)}"
             elif item.kind == 1 and (held := self._method_scopes().get(scope)) is not None:
                 found = held
+            elif item.kind == 1 and (variable := self._object_scopes().get(scope)) is not None:
+                found = self.qualified(variable)
             else:
                 order = 0
                 for other in range(item.parent + 1, scope):
@@ -67,6 +71,17 @@ class Module:
         """Scopes that hold methods written outside their type, by the type's name."""
         held: dict[str, tuple[int, ...]] = self.facts.extra.get("methods", {})
         return {scope: name for name, scopes in held.items() for scope in scopes}
+
+    def _object_scopes(self) -> dict[int, int]:
+        """Scopes of object literals, by the variable beside them that holds each first."""
+        if self._objects is None:
+            self._objects = {}
+            expressions, scopes = self.facts.expressions, self.facts.scopes
+            for index, symbol in enumerate(self.symbols):
+                held = expressions[symbol.values[0]] if symbol.values else (-1, -1, -1)
+                if held[0] == Op.OBJECT and scopes[held[1]].parent == symbol.scope:
+                    self._objects.setdefault(held[1], index)
+        return self._objects
 
     def qualified(self, symbol: int) -> str:
         """The path of a symbol inside its file: ``Class.method``."""

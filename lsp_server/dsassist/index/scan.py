@@ -139,9 +139,15 @@ class Files:
     """The indexed files, as languages ask for them (``FileSet``)."""
 
     def __init__(
-        self, root: Path, paths: Mapping[str, object] | set[str], configuration: Mapping[str, object] | set[str]
+        self,
+        root: Path,
+        paths: Mapping[str, object] | set[str],
+        configuration: Mapping[str, object] | set[str],
+        users: Callable[[str], Sequence[str]] = lambda _: (),
     ) -> None:
+        """``users`` gives the files that have a name, as the store keeps them."""
         self.root = root
+        self._users = users
         self.paths = frozenset(paths)
         self.configuration = frozenset(configuration)
         self._texts: dict[str, str | None] = {}
@@ -194,6 +200,10 @@ class Files:
                     content = None
             self._texts[path] = content
         return self._texts[path]
+
+    def includers(self, header: str) -> Sequence[str]:
+        """See ``FileSet``."""
+        return self._users(f"#{header}")
 
     def folders_with(self, name: str) -> Sequence[str]:
         """See ``FileSet``."""

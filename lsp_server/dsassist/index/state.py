@@ -127,7 +127,8 @@ class State:
         self._files_changed()
 
     def _files_changed(self) -> None:
-        self._files = Files(self.root, self._rows.keys() | self._overlays.keys(), self._configuration)
+        known = self._rows.keys() | self._overlays.keys()
+        self._files = Files(self.root, known, self._configuration, self._candidates)
         self._resolver = Resolver(self._files, self._modules)
         self._derived_changed()
 
@@ -225,12 +226,14 @@ class State:
 
     def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
         """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
+        headers = (old.included() if old else set()) ^ (new.included() if new else set())
+        seen_through = self._dependents(*(f"<{header}" for header in headers)) if headers else set()
         if old is None or new is None:
-            return self._dependents(path, *stems(path))
+            return self._dependents(path, *stems(path)) | seen_through
         names = touched_names(old, new)
         if names is not None and not names:
-            return set()
-        dependents = self._dependents(path)
+            return seen_through
+        dependents = self._dependents(path) | seen_through
         if names is None or len(names) > _MANY_NAMES:
             return dependents
         # Who reads the file and names none of what changed may still get it through a file that does.

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 import stat
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -146,7 +147,13 @@ class Linker:
         self.db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
         self.ids = {path: file for file, path in paths}
         self.modules = Modules(self._blobs, keep=150)
-        self.resolver = Resolver(Files(root, self.ids, set(configuration)), self.modules)
+        self.paths = {file: path for path, file in self.ids.items()}
+        self.resolver = Resolver(Files(root, self.ids, set(configuration), self._users), self.modules)
+
+    def _users(self, name: str) -> list[str]:
+        row = self.db.execute("SELECT files FROM names WHERE name = ?", (name,)).fetchone()
+        ids = array("I", row[0] if row is not None else b"")
+        return sorted(self.paths[file] for file in ids if file in self.paths)
 
     def _blobs(self, path: str) -> tuple[bytes, bytes] | None:
         file = self.ids.get(path)

@@ -16,6 +16,8 @@ CASES = {
     "assigned": (F + "x = y = f\ny()\n", "f", {""}),
     "tuple": (F + "a, b = f, g\nb()\n", "g", {""}),
     "rest": (F + "a, *b = g, g, f\nb[1]()\n", "f", {""}),
+    "after the rest": (F + "a, *b, c = g, g, g, f\nc()\n", "f", {""}),
+    "before the end": (F + "a, *b, c = g, f, g\nb[0]()\n", "f", {""}),
     "key of a mapping": (F + "d = {'a': f, 'b': g}\nd['a']()\n", "f", {""}),
     "other key of a mapping": (F + "d = {'a': f, 'b': g}\nd['a']()\n", "g", set()),
     "key added later": (F + "d = {}\nd['a'] = f\nd['b'] = g\nd['b']()\n", "g", {""}),

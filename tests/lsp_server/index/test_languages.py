@@ -220,3 +220,41 @@ def test_typescript_callbacks_get_their_types_from_where_they_stand(workspace: A
     assert workspace.references("t.ts", 1, "size") == [
         "t.ts:1", "u.ts:2", "u.ts:3", "u.ts:3", "u.ts:3", "u.ts:4", "u.ts:5",
     ]  # fmt: skip
+
+
+def test_javascript_members_that_are_assigned(workspace: Any) -> None:
+    workspace.write(
+        {
+            "app.js": """
+                var app = exports = module.exports = {};
+                app.init = function init() { this.setup(); };
+                app.setup = function () { return this.init; };
+                var options = { read() { return this.size; }, size: 3 };
+            """,
+            "main.js": "const app = require('./app');\napp.setup();\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("app.js", 3, "setup") == ["app.js:2", "app.js:3", "main.js:2"]
+    assert workspace.references("app.js", 2, "init") == ["app.js:2", "app.js:3"]
+    assert workspace.references("app.js", 4, "size") == ["app.js:4", "app.js:4"]
+    names = [info.qualified_name for info in workspace.index.document_symbols("app.js")]
+    assert names == ["app", "app.init", "app.setup", "options", "options.read"]
+
+
+def test_java_imports_of_inner_classes(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a/Outer.java": "package a;\npublic class Outer { public static class Inner { public int size() { return 1; } } }\n",
+            "b/One.java": "package b;\nimport a.Outer.Inner;\nclass One { int f(Inner x) { return x.size(); } }\n",
+            "b/All.java": "package b;\nimport a.Outer.*;\nclass All { int f(Inner x) { return x.size(); } }\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a/Outer.java", 2, "Inner") == [
+        "a/Outer.java:2",
+        "b/All.java:3",
+        "b/One.java:2",
+        "b/One.java:3",
+    ]
+    assert workspace.references("a/Outer.java", 2, "size") == ["a/Outer.java:2", "b/All.java:3", "b/One.java:3"]

@@ -19,6 +19,10 @@ from dsassist.index.types import (
 
 __all__ = ["Names"]
 
+_HEADERS = (".h", ".hh", ".hpp", ".hxx", ".h++", ".ipp", ".inl")
+_MOST_INCLUDERS = 24
+"""Files that are asked for what a header may see through them."""
+
 
 class Names(Questions):
     """See the module's docstring."""
@@ -53,16 +57,23 @@ class Names(Questions):
         if item.level == OF_CLASS:
             return self.of_class(found.files, item.module, item.name)
         if found.files:
-            own = found.files == (path,)
-            result = self.exported(found.files, item.name, skip=path if own else "")
+            circular = found.files == (path,) and self._binds(module, item.name, entry)
+            result = self.exported(found.files, item.name, skip=path if circular else "")
             if result:
                 return result
         submodule = module.language.submodule(item)
         return () if submodule is None else _as_module(self.found(path, entry, submodule))
 
+    @staticmethod
+    def _binds(module: Module, name: str, entry: int) -> bool:
+        """Is the module's own name what the entry binds?"""
+        own = module.members(0).get(name, -1)
+        expressions = module.facts.expressions
+        return own >= 0 and any(expressions[value][:2] == (Op.IMPORT, entry) for value in module.symbols[own].values)
+
     def of_class(self, files: tuple[str, ...], module: str, name: str) -> tuple[Entity, ...]:
         """A member of the class that an import names."""
-        classes = self.exported(files, module.rpartition(".")[2])
+        classes = self.exported(files, module.replace("::", ".").rpartition(".")[2])
         members = (self.class_member(item[1], item[2], name) for item in classes if item[0] == "s")
         return tuple(("s", *member) for found in members for member in found)
 
@@ -78,6 +89,9 @@ class Names(Questions):
             if module is None:
                 continue
             facts = module.facts
+            if facts.includes:
+                results.append(self._included_as(path, name, skip))
+                continue
             if facts.exports is not None:
                 pair = facts.exports.get(name)
                 if pair is not None:
@@ -97,6 +111,34 @@ class Names(Questions):
                         results.append(more)
                         break
         return gather(results)
+
+    def _included_as(self, path: str, name: str, skip: str) -> tuple[Entity, ...]:
+        """What a name is to whoever includes a file: of the file itself, or of the first that has it of those below."""
+        for other in self.below(path):
+            module = self.module(other)
+            own = module.members(0).get(name) if module is not None else None
+            if module is None or own is None or (other == skip and module.symbols[own].kind == Kind.IMPORT):
+                continue
+            return self.follow(other, own)
+        return ()
+
+    def below(self, path: str) -> tuple[str, ...]:
+        """A file and all that it includes, at any depth, in the order in which a compiler meets them."""
+        result: tuple[str, ...] = self.memo.ask(("B", path), self._below, path)
+        return result
+
+    def _below(self, path: str) -> tuple[str, ...]:
+        met: dict[str, None] = {}
+        stack = [path]
+        while stack:
+            here = stack.pop()
+            module = self.module(here) if here not in met else None
+            if module is None:
+                continue
+            met[here] = None
+            for star in reversed(module.facts.stars):
+                stack.extend(self.found(here, star).files)
+        return tuple(met)
 
     def included(self, module: Module, name: str) -> tuple[Entity, ...]:
         """What the files that a file includes say about one of its own names: its declaration in a header."""
@@ -190,6 +232,24 @@ class Names(Questions):
                     return entities
         if module.language.builtin(name):
             return (("x", f"builtins.{name}", ()),)
+        return self.seen_before(module, name)
+
+    def seen_before(self, module: Module, name: str) -> tuple[Entity, ...]:
+        """A name that a header does not include anything for: its includers have seen it before."""
+        if not module.facts.includes or not module.path.endswith(_HEADERS):
+            return ()
+        seen, around = {module.path}, [module.path]
+        for path in around:
+            header = path.rpartition("/")[2]
+            self.memo.depend(f"<{header}")
+            for includer in self.files.includers(header):
+                if includer in seen or len(seen) > _MOST_INCLUDERS:
+                    continue
+                seen.add(includer)
+                around.append(includer)
+                entities = self.exported((includer,), name)
+                if entities:
+                    return entities
         return ()
 
     def _of_namespace(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:

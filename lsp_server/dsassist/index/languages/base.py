@@ -45,6 +45,10 @@ class FileSet(Protocol):
         """The content of a configuration file (``go.mod``, ``tsconfig.json``), None where there is none."""
         ...
 
+    def includers(self, header: str) -> Sequence[str]:
+        """C and C++ files that include something whose last part is ``header``, sorted."""
+        ...
+
     def folders_with(self, name: str) -> Sequence[str]:
         """Folders that hold a configuration file of that name, the deepest first."""
         ...

@@ -46,6 +46,8 @@ class Braces:
 
     leaves = frozenset({"identifier", "type_identifier"})
     blocks = frozenset({"block"})
+    bodies: frozenset[str] = frozenset()
+    """Kinds of bodies of classes that are more than their parts."""
 
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
@@ -150,7 +152,7 @@ class Braces:
         this, self.this = self.this, builder.name_expr(builder.drafts[symbol].name, builder.drafts[symbol].scope)
         function, self.function_symbol = self.function_symbol, -1
         if body is not None:
-            self.parts(body)
+            (self.x if body.type in self.bodies else self.parts)(body)
         self.this, self.function_symbol = this, function
         builder.close()
         return symbol

@@ -41,7 +41,9 @@ class _Walk(Braces):
         if path is None:
             return -1
         text = builder.text(path).decode("utf-8", "replace")
-        static = any(child.type == "static" for child in node.children)
+        # A class inside a class is imported as a static member is; packages are written small.
+        outer = text if any(child.type == "asterisk" for child in node.named_children) else text.rpartition(".")[0]
+        static = any(child.type == "static" for child in node.children) or outer.rpartition(".")[2][:1].isupper()
         if any(child.type == "asterisk" for child in node.named_children):
             builder.stars.append(builder.imports_entry(text, OF_CLASS if static else 0, "*"))
             return -1

@@ -24,6 +24,10 @@ class Expressions(Types):
         self.typed = typed
         self.function_symbol = -1
         self.this_scope = -1
+        self.this_object = -1
+        """Outside a class: the object whose function the code is in."""
+        self.handed_this = -1
+        """What ``this`` is in the function that is walked next."""
         """The class (or object) scope that ``this`` is of, or -1."""
         self.wanted = -1
         """What the function that is walked should return, where that is known from outside."""
@@ -119,7 +123,7 @@ class Expressions(Types):
         return -1
 
     def x_this(self, node: Node) -> int:
-        return self.builder.expr(Op.SELF, self.this_scope) if self.this_scope >= 0 else -1
+        return self.builder.expr(Op.SELF, self.this_scope) if self.this_scope >= 0 else self.this_object
 
     def x_this_type(self, node: Node) -> int:
         return self.x_this(node)
@@ -233,6 +237,9 @@ class Expressions(Types):
                 receiver = self.x(base)
                 builder.attribute(name, receiver, Role.WRITE)
                 return self.given(right, builder.on(Op.ATTR, receiver, builder.name(builder.text(name))))
+        holder = self.expando(left) if left is not None and right is not None else -1
+        if holder >= 0 and right is not None and right.type in _FUNCTIONS:
+            self.handed_this = builder.expr(Op.OBJECT, holder)
         value = self.x(right) if right is not None else -1
         if left is None:
             return value
@@ -245,6 +252,12 @@ class Expressions(Types):
                     builder.value(symbol, value)
                     return value
                 if self.common_js(base, name, right, value, node):
+                    return value
+                if holder >= 0 and right is not None:
+                    kind = Kind.METHOD if right.type in _FUNCTIONS else Kind.FIELD
+                    symbol = builder.define_member(name, self.x(base), holder, kind)
+                    builder.extent(symbol, node, doc=documentation(node.parent or node))
+                    builder.value(symbol, value)
                     return value
                 builder.attribute(name, self.x(base), Role.WRITE)
                 return value
@@ -261,6 +274,18 @@ class Expressions(Types):
             return value
         self.x(left)
         return value
+
+    def expando(self, left: Node) -> int:
+        """``object.name = …`` where the variable holds an object literal: the scope of its members, else -1."""
+        builder = self.builder
+        base = left.child_by_field_name("object") if left.type == "member_expression" else None
+        if self.typed or base is None or base.type != "identifier":
+            return -1
+        name, scope = builder.name(builder.text(base)), builder.scope
+        while scope >= 0 and (scope, name) not in builder.bound:
+            scope = builder.scope_parents[scope]
+        values = builder.drafts[builder.bound[(scope, name)]].values if scope >= 0 else ()
+        return next((builder.exprs[value][1] for value in values if builder.exprs[value][0] == Op.OBJECT), -1)
 
     def common_js(self, base: Node, name: Node, right: Node | None, value: int, node: Node) -> bool:
         """``module.exports = …``, ``exports.name = …``, ``module.exports.name = …``."""
@@ -331,6 +356,7 @@ class Expressions(Types):
                     builder.scope = outer
                 builder.extent(symbol, child)
                 if value is not None and function:
+                    self.handed_this = receiver
                     inner = builder.on(Op.ATTR, expected, builder.name(builder.text(key)))
                     self.function(value, symbol, context=(inner, 15))
                 elif value is not None:
@@ -402,6 +428,7 @@ class Expressions(Types):
             builder.extent(symbol, node, body.start_byte if body is not None else -1, documentation(node))
         builder.open(ScopeKind.FUNCTION, node, symbol)
         this, function, wanted = self.this_scope, self.function_symbol, self.wanted
+        this_object, handed, self.handed_this = self.this_object, self.handed_this, -1
         self.wanted = builder.on(Op.CALL, context[0]) if context[1] == 15 else -1
         if node.type in (
             "function_expression",
@@ -409,8 +436,8 @@ class Expressions(Types):
             "generator_function",
             "function",
             "generator_function_declaration",
-        ):
-            self.this_scope = -1
+        ) or (node.type == "method_definition" and handed >= 0):
+            self.this_scope, self.this_object = -1, handed
         holder = symbol if symbol >= 0 else builder.bind(builder.name(b"=>"), Kind.LABEL)
         self.function_symbol = holder
         self.type_parameters(node.child_by_field_name("type_parameters"))
@@ -436,6 +463,7 @@ class Expressions(Types):
             builder.on(Op.INSTANCE, draft.annotation) if draft.annotation >= 0 else builder.union(list(draft.values))
         )
         self.this_scope, self.function_symbol, self.wanted = this, function, wanted
+        self.this_object = this_object
         builder.close()
         return value
 

@@ -184,23 +184,33 @@ class CallWalk(PythonWalk):
     def target(self, node: Node, value: int, right: Node | None, annotation: int, whole: Node) -> None:
         super().target(node, value, right, annotation, whole)
         if node.kind_id in self.k_targets and value >= 0:
-            for at, part in enumerate(child for child in node.named_children if child.kind_id != self.k_comment):
-                if part.type == "list_splat_pattern" and part.named_children:
-                    self.also(part.named_children[0], self.entries(value, at))
+            parts = [child for child in node.named_children if child.kind_id != self.k_comment]
+            star = next((at for at, part in enumerate(parts) if part.type == "list_splat_pattern"), len(parts))
+            for at, part in enumerate(parts[star:], star):
+                after = len(parts) - at - 1
+                if at == star and part.named_children:
+                    self.also(part.named_children[0], self.entries(value, at, after))
+                elif at > star and (items := self.items(value)) and len(items) > after:
+                    self.also(part, items[-1 - after])
         if node.type == "subscript" and value >= 0:
             inner, index = node.child_by_field_name("value"), node.child_by_field_name("subscript")
             if inner is not None and index is not None:
                 self.also(inner, self.entry(index, value))
 
-    def entries(self, value: int, start: int) -> int:
-        """What ``*rest`` gets of a tuple or list."""
+    def items(self, value: int) -> tuple[int, ...]:
+        """The parts of a tuple or list that is written out."""
+        op, a, b = self.builder.exprs[value] if value >= 0 else (-1, (), ())
+        return tuple(a) if op == Op.TUPLE else tuple(b[:-1]) if op == Op.RECORD else ()
+
+    def entries(self, value: int, start: int, after: int) -> int:
+        """What ``*rest`` gets of a tuple or list, with ``after`` targets behind it."""
         builder = self.builder
-        op, a, b = builder.exprs[value] if value >= 0 else (-1, (), ())
-        items = a if op == Op.TUPLE else b[:-1] if op == Op.RECORD else ()
-        if not items:
+        items = self.items(value)
+        held = items[start : len(items) - after]
+        if not held:
             return -1
-        whole = builder.expr(Op.BUILTIN, "list", (builder.union(list(items[start:])),))
-        return builder.expr(Op.RECORD, tuple(str(at) for at in range(len(items) - start)), (*items[start:], whole))
+        whole = builder.expr(Op.BUILTIN, "list", (builder.union(list(held)),))
+        return builder.expr(Op.RECORD, tuple(map(str, range(len(held)))), (*held, whole))
 
     def literal(self, node: Node) -> str | None:
         """The key that a literal is."""

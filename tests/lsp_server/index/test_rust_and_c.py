@@ -1,0 +1,108 @@
+"""What only Rust and C have: modules in line, paths inside macros, headers that lean on whoever includes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CARGO = '[package]\nname = "demo"\n'
+
+
+def test_rust_modules_in_line_see_the_file_around_them(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": CARGO,
+            "src/lib.rs": """
+                pub mod kinds;
+                use kinds::Kind;
+                pub fn decode(x: u8) -> u8 { x }
+                mod tests {
+                    use super::{decode, Kind};
+                    fn t() { assert_eq!(decode(1), 1); Kind::new(); }
+                    mod deeper { use super::super::decode; fn u() { decode(2); } }
+                }
+            """,
+            "src/kinds.rs": "pub struct Kind;\nimpl Kind { pub fn new() -> Kind { Kind } }\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/lib.rs", 3, "decode") == [
+        "src/lib.rs:3", "src/lib.rs:5", "src/lib.rs:6", "src/lib.rs:7", "src/lib.rs:7",
+    ]  # fmt: skip
+    assert workspace.references("src/kinds.rs", 2, "new") == ["src/kinds.rs:2", "src/lib.rs:6"]
+
+
+@pytest.mark.parametrize(
+    "use", ["use kinds::Kind::*;", "use kinds::Kind::{Small, Large};", "use crate::kinds::Kind::{self, Small, Large};"]
+)
+def test_rust_variants_come_by_use(workspace: Any, use: str) -> None:
+    code = f"mod kinds;\n{use}\nfn f(k: kinds::Kind) -> u8 {{ match k {{ Small => 1, Large(x) => x }} }}\n"
+    workspace.write({"Cargo.toml": CARGO, "src/lib.rs": code, "src/kinds.rs": "pub enum Kind { Small, Large(u8) }\n"})
+    workspace.index.update()
+    assert {"src/kinds.rs:1", "src/lib.rs:3"} <= set(workspace.references("src/kinds.rs", 1, "Large"))
+    assert {"src/kinds.rs:1", "src/lib.rs:3"} <= set(workspace.references("src/kinds.rs", 1, "Small"))
+
+
+def test_rust_paths_inside_macros_bounds_and_fields_by_number(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": CARGO,
+            "src/lib.rs": """
+                pub trait Format { fn begin(&self); }
+                pub struct Number(u8);
+                impl Number { pub fn make(x: u8) -> Number { Number(x) } pub fn twice(&self) -> u8 { 2 } }
+                pub struct Writer<'a, F> { format: &'a F, last: Number }
+                impl<'a, F> Writer<'a, F> where F: Format {
+                    fn go(&self) { self.format.begin(); }
+                }
+                pub struct Outer(Number);
+                impl Outer { fn go(&self) { self.0.twice(); } }
+                fn check() { assert_eq!(Number::make(1).twice(), 2); }
+                fn all() -> impl Iterator<Item = Number> { todo!() }
+                fn each() { for one in all() { one.twice(); } }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/lib.rs", 1, "begin") == ["src/lib.rs:1", "src/lib.rs:6"]
+    assert workspace.references("src/lib.rs", 3, "make") == ["src/lib.rs:3", "src/lib.rs:10"]
+    assert workspace.references("src/lib.rs", 3, "twice") == [
+        "src/lib.rs:3", "src/lib.rs:9", "src/lib.rs:10", "src/lib.rs:12",
+    ]  # fmt: skip
+
+
+HEADERS = {
+    "all.h": '#include "base.h"\n#include "part.h"\n',
+    "base.h": "typedef int handle;\nstruct Host { int run(); };\n",
+    "part.h": "struct Part { handle first; Host* host; };\n",
+    "main.cpp": '#include "all.h"\nint go(Part* part) { return part->host->run(); }\n',
+}
+
+
+def test_a_header_sees_what_its_includers_have_seen(workspace: Any) -> None:
+    workspace.write(HEADERS)
+    workspace.index.update()
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1", "part.h:1"]
+    assert workspace.references("base.h", 2, "run") == ["base.h:2", "main.cpp:2"]
+
+
+def test_who_includes_a_header_can_change(workspace: Any) -> None:
+    workspace.write({**HEADERS, "all.h": '#include "base.h"\n'})
+    workspace.index.update()
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1"]
+    workspace.index.set_overlay("all.h", HEADERS["all.h"])
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1", "part.h:1"]
+    workspace.index.close_overlay("all.h")
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1"]
+    workspace.write({"other.h": HEADERS["all.h"]})
+    workspace.index.update()
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1", "part.h:1"]
+    (workspace.root / "other.h").unlink()
+    workspace.index.update()
+    assert workspace.references("base.h", 1, "handle") == ["base.h:1"]
+    before = workspace.index.dump()
+    for row in workspace.index._rows.values():
+        workspace.index._store.unlink([row.id])
+    workspace.index.settle()
+    assert workspace.index.dump() == before
