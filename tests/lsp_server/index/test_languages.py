@@ -258,3 +258,23 @@ def test_java_imports_of_inner_classes(workspace: Any) -> None:
         "b/One.java:3",
     ]
     assert workspace.references("a/Outer.java", 2, "size") == ["a/Outer.java:2", "b/All.java:3", "b/One.java:3"]
+
+
+def test_javascript_modules_that_are_one_thing(workspace: Any) -> None:
+    workspace.write(
+        {
+            "make.js": "module.exports = make;\nmodule.exports.extra = 1;\nfunction make() {}\n",
+            "tools.js": "module.exports = { cut(x) { return x; }, size: 2 };\n",
+            "main.js": "const make = require('./make');\nconst { cut } = require('./tools');\nmake(); cut(make.extra);\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("make.js", 3, "make") == [
+        "main.js:1",
+        "main.js:3",
+        "main.js:3",
+        "make.js:1",
+        "make.js:3",
+    ]
+    assert workspace.references("make.js", 2, "extra") == ["main.js:3", "make.js:2"]
+    assert workspace.references("tools.js", 1, "cut") == ["main.js:2", "main.js:3", "tools.js:1"]

@@ -51,7 +51,8 @@ class Names(Questions):
             return self.included(module, item.name)
         found = self.found(path, entry)
         if not item.name:
-            return _as_module(found)
+            # ``module.exports = …``: what a file exports as a whole stands for the module, beside its other members.
+            return gather([self.exported(found.files, "="), _as_module(found)])
         if found.external:
             return (("x", f"{found.external}.{item.name}", ()),)
         if item.level == OF_CLASS:
@@ -98,6 +99,9 @@ class Names(Questions):
                     symbol, entry = pair
                     results.append(self.follow(path, symbol) if symbol >= 0 else self.entities(path, entry))
                     continue
+                if "=" in facts.exports and name not in ("=", "default"):
+                    whole = self.as_types(self.exported((path,), "="))
+                    results += [(("s", *held),) for kind in whole for held in self.lookup(kind, name, path)]
             else:
                 own = module.members(0).get(name)
                 if own is not None and not (path == skip and module.symbols[own].kind == Kind.IMPORT):

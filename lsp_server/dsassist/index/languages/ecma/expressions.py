@@ -26,6 +26,8 @@ class Expressions(Types):
         self.this_scope = -1
         self.this_object = -1
         """Outside a class: the object whose function the code is in."""
+        self.pending_exports: list[tuple[str, int]] = []
+        """Exported names and what they are called here, looked up when the walk is over."""
         self.handed_this = -1
         """What ``this`` is in the function that is walked next."""
         """The class (or object) scope that ``this`` is of, or -1."""
@@ -297,6 +299,8 @@ class Expressions(Types):
             symbol = builder.bind(builder.name(b"="), Kind.VARIABLE, 0)
             builder.value(symbol, value)
             builder.exports["="] = (symbol, -1)
+            if right.type == "identifier":
+                self.pending_exports.append(("=", builder.name(builder.text(right))))
             if right.type == "object":
                 for child in right.named_children:
                     key = child if child.type == "shorthand_property_identifier" else child.child_by_field_name("key")

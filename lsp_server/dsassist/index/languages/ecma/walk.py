@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tree_sitter import Node
 
-from dsassist.index.builder import Builder
 from dsassist.index.languages.ecma.expressions import Expressions
 from dsassist.index.languages.ecma.types import documentation
 from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
@@ -17,11 +16,6 @@ _CLASSES = frozenset({"class_declaration", "abstract_class_declaration", "class"
 
 class EcmaWalk(Expressions):
     """Statements."""
-
-    def __init__(self, builder: Builder, typed: bool) -> None:
-        super().__init__(builder, typed)
-        self.pending_exports: list[tuple[str, int]] = []
-        """Exported name, and the local name it stands for."""
 
     def module(self, root: Node) -> None:
         """Walk the whole file."""
