@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import marshal
 import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import IO, Any
 
 from dsassist.index.work import Extracted, Linker, extract
@@ -69,6 +72,30 @@ class _Handler:
             return None
         assert self.linker is not None
         return [self.linker.link(path) for path in message[1]]
+
+
+class _Shares:
+    """Batches, a run of neighbours for each worker: what a file needs to be linked is often what its neighbours need.
+    Who has done all of its own takes from the end of the longest share."""
+
+    def __init__(self, count: int, workers: int) -> None:
+        bounds = [count * part // workers for part in range(workers + 1)]
+        self._shares = [deque(range(low, high)) for low, high in pairwise(bounds)]
+        self._lock = threading.Lock()
+
+    def take(self, own: int) -> int:
+        """The number of a batch, -1 when none is left."""
+        with self._lock:
+            if self._shares[own]:
+                return self._shares[own].popleft()
+            longest = max(self._shares, key=len)
+            return longest.pop() if longest else -1
+
+    def clear(self) -> None:
+        """Give out nothing more."""
+        with self._lock:
+            for share in self._shares:
+                share.clear()
 
 
 class Pool:
@@ -131,13 +158,11 @@ class Pool:
     def _run(
         self, messages: Sequence[tuple[Any, ...]], first: tuple[Any, ...], stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Any]]:
-        todo: SimpleQueue[int] = SimpleQueue()
-        for number in range(len(messages)):
-            todo.put(number)
+        todo = _Shares(len(messages), len(self._workers))
         done: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         threads = [
-            threading.Thread(target=self._serve, args=(worker, messages, first, todo, done, stop), daemon=True)
-            for worker in self._workers
+            threading.Thread(target=self._serve, args=(worker, messages, first, todo, own, done, stop), daemon=True)
+            for own, worker in enumerate(self._workers)
         ]
         for thread in threads:
             thread.start()
@@ -152,11 +177,7 @@ class Pool:
                 result = handler(messages[number])
             yield number, result
             if stop():
-                while True:
-                    try:
-                        todo.get_nowait()
-                    except Empty:
-                        break
+                todo.clear()
                 break
         for thread in threads:
             thread.join()
@@ -166,7 +187,8 @@ class Pool:
         worker: subprocess.Popen[bytes],
         messages: Sequence[tuple[Any, ...]],
         first: tuple[Any, ...],
-        todo: SimpleQueue[int],
+        todo: _Shares,
+        own: int,
         done: SimpleQueue[tuple[int, Any]],
         stop: Callable[[], bool],
     ) -> None:
@@ -179,9 +201,8 @@ class Pool:
             except (OSError, EOFError, ValueError):
                 alive = False
         while not stop():
-            try:
-                number = todo.get_nowait()
-            except Empty:
+            number = todo.take(own)
+            if number < 0:
                 return
             result = None
             if alive:
@@ -197,6 +218,9 @@ class Pool:
 def _main() -> None:
     """A worker: answers until its input ends."""
     sys.setrecursionlimit(_RECURSION)
+    # Nearly everything that is made lives until its file is done, and little of it is in circles.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write into the answers
     handle = _Handler()
