@@ -189,6 +189,9 @@ class Op(IntEnum):
     EXPECTING = 26
     """the callee a, called where its result should be b"""
 
+    APPLIED = 31
+    """the callee a, called with b as its first argument: its type variables are what b says"""
+
     # Only in facts that are made for one question about calls (``flow``), never stored:
     RECORD = 27
     """a list or mapping with the keys in the tuple a; b is a tuple of the values, and of the whole as another type"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsassist.index.facts import Facts, Sym
 from dsassist.index.languages import Language, by_name
-from dsassist.index.model import Op
+from dsassist.index.model import Kind, Op
 
 __all__ = ["Module"]
 
@@ -12,7 +12,18 @@ __all__ = ["Module"]
 class Module:
     """One file as resolution sees it."""
 
-    __slots__ = ("_members", "_objects", "_paths", "_symbols_by_path", "facts", "language", "names", "path", "symbols")
+    __slots__ = (
+        "_members",
+        "_objects",
+        "_parameters",
+        "_paths",
+        "_symbols_by_path",
+        "facts",
+        "language",
+        "names",
+        "path",
+        "symbols",
+    )
 
     def __init__(self, path: str, facts: Facts) -> None:
         self.path = path
@@ -23,6 +34,7 @@ class Module:
         self._members: list[dict[str, int]] | None = None
         self._paths: dict[int, str] = {}
         self._objects: dict[int, int] | None = None
+        self._parameters: dict[tuple[int, ...], list[int]] | None = None
         self._symbols_by_path: dict[str, int] | None = None
 
     def members(self, scope: int) -> dict[str, int]:
@@ -82,6 +94,15 @@ class Module:
                 if held[0] == Op.OBJECT and scopes[held[1]].parent == symbol.scope:
                     self._objects.setdefault(held[1], index)
         return self._objects
+
+    def type_parameters(self, symbol: int) -> list[int]:
+        """Those of a generic alias, in order."""
+        if self._parameters is None:
+            self._parameters = {}
+            for index, held in enumerate(self.symbols):
+                if held.kind == Kind.TYPE_PARAMETER:
+                    self._parameters.setdefault(self.facts.scopes[held.scope][4:], []).append(index)
+        return self._parameters.get((self.symbols[symbol].start, self.symbols[symbol].end), [])
 
     def qualified(self, symbol: int) -> str:
         """The path of a symbol inside its file: ``Class.method``."""

@@ -52,7 +52,7 @@ class Evaluator(Names, Classes, Calls, Generics, Operators):
         if sym.kind == Kind.TYPE_PARAMETER:
             return (("v", module.name(symbol), path, symbol) if sym.annotation >= 0 else ("v", module.name(symbol)),)
         if sym.kind == Kind.TYPE and sym.annotation >= 0:
-            return self.evaluate(module, sym.annotation)
+            return self.defaulted(module, symbol, self.evaluate(module, sym.annotation), {})
         if sym.annotation >= 0:
             declared = self.declared(module, sym.annotation)
             if declared:
@@ -157,6 +157,8 @@ class Evaluator(Names, Classes, Calls, Generics, Operators):
             return self.given(self.evaluate(module, a), b // 16, b % 16)
         if op == Op.EXPECTING:
             return self.expecting(self.evaluate(module, a), self.evaluate(module, b))
+        if op == Op.APPLIED:
+            return self.applied(self.evaluate(module, a), module, b)
         if op == Op.SIGNATURE:
             return (("l", module.path, a, b),)
         if op == Op.ENTER:

@@ -140,7 +140,13 @@ class Calls(Questions):
             module = self.module(item[1]) if item[0] in ("l", "f") else None
             if module is None:
                 continue
+            known = dict(receiver[1]) if receiver is not None and receiver[0] == "K" else {}
             if item[0] == "l" and len(item) > 3 and number < len(item[3]):
+                # ``(part: T["key"]) => …``: of what T is in this call, not of what every T has.
+                held = self.member_of_variable(module, item[3][number], known)
+                if held:
+                    out.append(held)
+                    continue
                 out.append(self.substituted(self.declared(module, item[3][number]), receiver, path))
             elif item[0] == "f" and number < len(module.symbols[item[2]].parameters):
                 parameter = module.symbols[item[2]].parameters[number]

@@ -56,15 +56,19 @@ class Generics(Questions):
         if item[1] in known:
             return known[item[1]]
         module = self.module(item[2]) if len(item) > 2 else None
-        return (self._with(module, module.symbols[item[3]].annotation, known) or (item,)) if module else (item,)
+        return (
+            (self.member_of_variable(module, module.symbols[item[3]].annotation, known) or (item,))
+            if module
+            else (item,)
+        )
 
-    def _with(self, module: Module, expr: int, known: dict[str, Types]) -> Types:
+    def member_of_variable(self, module: Module, expr: int, known: dict[str, Types]) -> Types:
         """Members of type variables, with those put in."""
         op, a, b = module.facts.expressions[expr] if expr >= 0 else (-1, -1, -1)
         if op == Op.ATTR:
-            return self.member_types(self._with(module, a, known), module.names[b], module.path)
+            return self.member_types(self.member_of_variable(module, a, known), module.names[b], module.path)
         if op == Op.INSTANCE:
-            return self._with(module, a, known)
+            return self.member_of_variable(module, a, known)
         return known.get(module.name(a), ()) if op == Op.NAME else ()
 
     def variables(self, receiver: Type) -> dict[str, Types]:
@@ -138,6 +142,20 @@ class Generics(Questions):
             out.append((*item[:3], ("K", tuple(sorted(known.items())))) if known else item)
         return tuple(dict.fromkeys(out))
 
+    def applied(self, callees: Types, module: Module, first: int) -> Types:
+        """Functions, with what their type variables are where ``first`` is the first argument."""
+        actual = self.evaluate(module, first)
+        out: list[Type] = []
+        for item in self.functions(callees):
+            other = self.module(item[1]) if item[0] == "f" and (item[3] is None or item[3][0] == "K") else None
+            parameters = other.symbols[item[2]].parameters if other is not None else ()
+            known: dict[str, Types] = dict(item[3][1]) if other is not None and item[3] is not None else {}
+            if other is not None and parameters and actual and other.symbols[parameters[0]].annotation >= 0:
+                for wanted in self.declared(other, other.symbols[parameters[0]].annotation):
+                    _match(wanted, actual, known)
+            out.append((*item[:3], ("K", tuple(sorted(known.items())))) if known else item)
+        return tuple(dict.fromkeys(out))
+
     def alias(self, module: Module, base: int, index: int) -> Types | None:
         """A generic alias with its arguments put in; None where ``base`` names no such thing."""
         op, a, b = module.facts.expressions[base] if base >= 0 else (-1, -1, -1)
@@ -156,16 +174,21 @@ class Generics(Questions):
         sym = other.symbols[symbol] if other is not None else None
         if other is None or sym is None or sym.kind != Kind.TYPE or sym.annotation < 0:
             return None
-        scopes = other.facts.scopes
-        names = [
-            other.name(at)
-            for at, held in enumerate(other.symbols)
-            if held.kind == Kind.TYPE_PARAMETER and scopes[held.scope][4:] == (sym.start, sym.end)
-        ]
+        names = [other.name(at) for at in other.type_parameters(symbol)]
         arguments = [self.declared(module, part) for part in parts_of(module, index)]
         known = {name: types for name, types in zip(names, arguments, strict=False) if types}
         types = self.instances(self.evaluate(other, sym.annotation))
-        return replace(types, lambda item: known.get(item[1], (item,)) if item[0] == "v" else (item,))
+        return self.defaulted(other, symbol, types, known)
+
+    def defaulted(self, module: Module, alias: int, types: Types, known: dict[str, Types]) -> Types:
+        """An alias's types with its parameters put in: ``known`` ones, else what they are by default."""
+        for parameter in module.type_parameters(alias):
+            name = module.name(parameter)
+            if name not in known and module.symbols[parameter].values:
+                known[name] = join(self.evaluate(module, value) for value in module.symbols[parameter].values)
+        if not known:
+            return types
+        return replace(types, lambda item: known.get(item[1]) or (item,) if item[0] == "v" else (item,))
 
 
 def _match(wanted: Type, actual: Types, known: dict[str, Types]) -> None:

@@ -121,6 +121,10 @@ class Questions:
         """See ``Generics``."""
         raise NotImplementedError
 
+    def member_of_variable(self, module: Module, expr: int, known: dict[str, Types]) -> Types:
+        """See ``Generics``."""
+        raise NotImplementedError
+
 
 def parts_of(module: Module, index: int) -> tuple[int, ...]:
     """The expressions between the brackets of ``a[b, c]``."""

@@ -169,7 +169,10 @@ class Expressions(Types):
             if items >= 0 and not values and child.type in _FUNCTIONS:
                 values.append(self.x_function(child, items))
             elif child.type in _FUNCTIONS and number < 15:
-                values.append(self.x_function(child, context=(wanted, number)))
+                known = (
+                    builder.expr(Op.APPLIED, wanted, values[0]) if wanted >= 0 and values and values[0] >= 0 else wanted
+                )
+                values.append(self.x_function(child, context=(known, number)))
             else:
                 values.append(self.given(child, builder.on(Op.ARGUMENT, wanted, number)))
         if (
