@@ -253,3 +253,27 @@ def test_hierarchies(package: Any) -> None:
     assert [(call.symbol.qualified_name, len(call.sites)) for call in callers] == [("go", 3)]
     callees = {call.symbol.qualified_name for call in package.index.callees(("pkg/core.py", "Engine.run"))}
     assert callees == {"Base.start", "Part.spin", "Part", "Part.__init__"}
+
+
+def test_self_as_a_type_is_the_class_around(workspace: Any) -> None:
+    workspace.write(
+        {
+            "m.py": """
+                import typing as t
+                from typing import Self
+                class A:
+                    def __init__(self) -> None:
+                        def later(self: t.Self) -> None:
+                            self.done = True
+                        self.later = later
+                    done = False
+                    def same(self) -> Self: ...
+                class B(A):
+                    def mine(self) -> None: ...
+                B().same().mine()
+            """
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("m.py", 8, "done") == ["m.py:6", "m.py:8"]
+    assert workspace.references("m.py", 11, "mine") == ["m.py:11", "m.py:12"]

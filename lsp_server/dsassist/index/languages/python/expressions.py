@@ -188,6 +188,8 @@ class Expressions:
         if builder.scope_kinds[scope] == ScopeKind.CLASS and (scope, name) not in builder.bound:
             scope = builder.scope_parents[scope]
         builder.read(node, Role.TYPE if self.in_type else 0, scope)
+        if self.in_type and builder.text(node) == b"Self" and (own := self.own_type(name)) >= 0:
+            return own
         expr = builder.name_expr(name, scope)
         return self.flow.get(expr, expr) if self.flow else expr
 
@@ -199,11 +201,25 @@ class Expressions:
             return -1
         receiver = self.x(base)
         builder.attribute(name, receiver, Role.TYPE if self.in_type else 0)
+        if self.in_type and base.kind_id == self.k_identifier and builder.text(name) == b"Self":
+            own = self.own_type(builder.name(builder.text(base)))
+            if own >= 0:
+                return own
         if self.flow:
             key = self.plain(node)
             if key in self.flow:
                 return self.flow[key]
         return builder.on(Op.ATTR, receiver, builder.name(builder.text(name)))
+
+    def own_type(self, imported: int) -> int:
+        """``Self``, as ``typing`` has it: the class that the code is in, at any depth. -1 where it is another's."""
+        builder = self.builder
+        at, scope = builder.bound.get((0, imported)), builder.scope
+        while scope >= 0 and builder.scope_kinds[scope] != ScopeKind.CLASS:
+            scope = builder.scope_parents[scope]
+        if scope < 0 or at is None or builder.drafts[at].kind != Kind.IMPORT:
+            return -1
+        return builder.expr(Op.SELF, scope)
 
     def call(self, node: Node) -> int:
         builder = self.builder
