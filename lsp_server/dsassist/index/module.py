@@ -17,6 +17,7 @@ class Module:
         "_objects",
         "_parameters",
         "_paths",
+        "_second",
         "_symbols_by_path",
         "facts",
         "language",
@@ -34,6 +35,7 @@ class Module:
         self._members: list[dict[str, int]] | None = None
         self._paths: dict[int, str] = {}
         self._objects: dict[int, int] | None = None
+        self._second: dict[int, str] | None = None
         self._parameters: dict[tuple[int, ...], list[int]] | None = None
         self._symbols_by_path: dict[str, int] | None = None
 
@@ -61,14 +63,14 @@ class Module:
             item = self.facts.scopes[scope]
             if item.owner >= 0:
                 bodies = self.symbols[item.owner].bodies
-                found = self.qualified(item.owner)
+                found = self._plain(item.owner)
                 # The bodies of a class are one namespace; those of a function defined twice are two.
                 if len(bodies) > 1 and bodies[0] != scope and item.kind != 1:
                     found += f"#{bodies.index(scope)}"
             elif item.kind == 1 and (held := self._method_scopes().get(scope)) is not None:
                 found = held
             elif item.kind == 1 and (variable := self._object_scopes().get(scope)) is not None:
-                found = self.qualified(variable)
+                found = self._plain(variable)
             else:
                 order = 0
                 for other in range(item.parent + 1, scope):
@@ -105,7 +107,23 @@ class Module:
         return self._parameters.get((self.symbols[symbol].start, self.symbols[symbol].end), [])
 
     def qualified(self, symbol: int) -> str:
-        """The path of a symbol inside its file: ``Class.method``."""
+        """The path of a symbol inside its file: ``Class.method``; ``Class.method#2`` for the second of one name, where
+        methods are written outside their type."""
+        if self._second is None:
+            self._second = self._seconds() if self.facts.extra.get("methods") else {}
+        return self._plain(symbol) + self._second.get(symbol, "")
+
+    def _seconds(self) -> dict[int, str]:
+        met: dict[str, int] = {}
+        marks: dict[int, str] = {}
+        for index in range(len(self.symbols)):
+            path = self._plain(index)
+            count = met[path] = met.get(path, 0) + 1
+            if count > 1:
+                marks[index] = f"#{count}"
+        return marks
+
+    def _plain(self, symbol: int) -> str:
         above = self.scope_path(self.symbols[symbol].scope)
         return f"{above}.{self.name(symbol)}" if above else self.name(symbol)
 

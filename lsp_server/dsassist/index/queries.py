@@ -54,12 +54,14 @@ class Queries(Uses):
                         or module.facts.scopes[sym.scope].kind == 2
                     ):
                         continue
-                    qualified = module.qualified(index)
+                    target = module.qualified(index)
+                    head, mark, count = target.rpartition("#")
+                    qualified = head if mark and count.isdigit() else target
                     # A file is a module in most languages; in Go and Java its folder is the package.
                     above = f"{path.rpartition('/')[0]}."
                     spellings = (f"{dotted(path)}.{qualified}", f"{dotted(above)}.{qualified}", f"{path}:{qualified}")
                     if any(item == name or item.endswith(f".{name}") for item in spellings):
-                        found.append(((path, qualified), self._symbol_info(module, index)))
+                        found.append(((path, target), self._symbol_info(module, index)))
             return tuple(found)
 
     def missing_member(self, path: str, line: int, column: int) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsassist.index.evaluate import Entity, Evaluator
-from dsassist.index.model import Kind, Level, Mode, Op, SymbolFlag
+from dsassist.index.evaluate import Entity, Evaluator, Member
+from dsassist.index.model import Kind, Level, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.types import Type
 
@@ -30,6 +30,8 @@ class Answer:
     known: bool = True
 
 
+_LOOKED_AT = 7 | Role.CALL
+"""What of a role decides what an occurrence denotes."""
 UNKNOWN = Answer((), Level.POSSIBLE, False)
 EXTERNAL = Answer((), Level.IMPORT, True)
 
@@ -63,22 +65,23 @@ class Resolver(Evaluator):
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             mode = role & 7
             if mode or ref < 0 or ref in imported:
-                key = (name, mode, ref)
+                key = (name, role & _LOOKED_AT, ref)
                 answer = seen.get(key)
                 if answer is None:
-                    answer = seen[key] = self.resolve(module, name, mode, ref)
+                    answer = seen[key] = self.resolve(module, name, role, ref)
                 out.append(answer)
         return out
 
     def one(self, module: Module, index: int) -> Answer:
         """What the occurrence with that number denotes."""
         occurrences = module.facts.occurrences
-        return self.resolve(module, occurrences.name[index], occurrences.role[index] & 7, occurrences.ref[index])
+        return self.resolve(module, occurrences.name[index], occurrences.role[index], occurrences.ref[index])
 
-    def resolve(self, module: Module, name: int, mode: int, ref: int) -> Answer:
-        """By mode; see ``Mode`` for what ``ref`` is."""
+    def resolve(self, module: Module, name: int, role: int, ref: int) -> Answer:
+        """By the role's mode; see ``Mode`` for what ``ref`` is."""
+        mode = role & 7
         if mode == Mode.ATTRIBUTE:
-            return self._attribute(module, module.names[name], ref)
+            return self._attribute(module, module.names[name], ref, bool(role & Role.CALL))
         if mode == Mode.NAME:
             if ref >= 0:
                 return self._answer(self.follow(module.path, ref), Level.LEXICAL, module.path)
@@ -115,7 +118,7 @@ class Resolver(Evaluator):
             level = Level.IMPORT
         return Answer(tuple(targets), level)
 
-    def _attribute(self, module: Module, name: str, ref: int) -> Answer:
+    def _attribute(self, module: Module, name: str, ref: int, called: bool) -> Answer:
         if ref < 0:
             return UNKNOWN
         types = self.evaluate(module, ref)
@@ -133,7 +136,7 @@ class Resolver(Evaluator):
                 entities.append(("x", f"{item[1]}.{name}", ()))
                 level = Level.IMPORT
             else:
-                members = self.lookup(item, name, module.path)
+                members = self._of_use(self.lookup(item, name, module.path), called)
                 entities.extend(entity for path, symbol in members for entity in self.follow(path, symbol))
                 if tag in ("S", "Z", "U"):
                     level = Level.MEMBER
@@ -143,6 +146,16 @@ class Resolver(Evaluator):
         if inside or entities:
             return self._answer(tuple(inside or entities), level, module.path)
         return EXTERNAL if known else UNKNOWN
+
+    def _of_use(self, members: tuple[Member, ...], called: bool) -> tuple[Member, ...]:
+        """Of a field and a method with one name, the one that is meant: what is called is the method."""
+        if len(members) < 2:
+            return members
+        kinds = [held.symbols[at].kind if (held := self.module(path)) is not None else -1 for path, at in members]
+        if Kind.FIELD not in kinds or Kind.METHOD not in kinds:
+            return members
+        wanted = Kind.METHOD if called else Kind.FIELD
+        return tuple(member for member, kind in zip(members, kinds, strict=True) if kind == wanted)
 
     def surely_not(self, item: Type) -> bool:
         """Is every member of the type known, so that one that is not found does not exist in the workspace?"""

@@ -106,3 +106,22 @@ def test_who_includes_a_header_can_change(workspace: Any) -> None:
         workspace.index._store.unlink([row.id])
     workspace.index.settle()
     assert workspace.index.dump() == before
+
+
+def test_rust_fields_and_methods_of_one_name(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": CARGO,
+            "src/lib.rs": """
+                pub struct Match { text: u8 }
+                impl Match { pub fn text(&self) -> u8 { self.text } }
+                pub trait Twice { fn text(&self) -> u8; }
+                impl Twice for Match { fn text(&self) -> u8 { 2 } }
+                fn f(m: Match) -> u8 { m.text() + m.text }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/lib.rs", 1, "text") == ["src/lib.rs:1", "src/lib.rs:2", "src/lib.rs:5"]
+    assert workspace.references("src/lib.rs", 2, "text") == ["src/lib.rs:2", "src/lib.rs:5"]
+    assert workspace.references("src/lib.rs", 4, "text") == ["src/lib.rs:4"]

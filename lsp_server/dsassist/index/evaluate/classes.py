@@ -103,20 +103,30 @@ class Classes(Questions):
             module = self.module(where)
             if module is None:
                 continue
-            for body in module.symbols[owner].bodies:
-                found = module.members(body).get(name)
+            bodies = module.symbols[owner].bodies
+            own = next((found for body in bodies if (found := module.members(body).get(name)) is not None), -1)
+            # A field and a method may share a name in Rust, where methods are written outside the type.
+            outside = self._written_outside(module, owner, name) if own < 0 or self._is_field(module, own) else ()
+            if own >= 0 or outside:
+                return (*(((where, own),) if own >= 0 else ()), *outside)
+        return ()
+
+    @staticmethod
+    def _is_field(module: Module, symbol: int) -> bool:
+        return module.symbols[symbol].kind == Kind.FIELD
+
+    def _written_outside(self, module: Module, owner: int, name: str) -> tuple[Member, ...]:
+        """A method of that name in a block of methods apart from the type."""
+        if module.facts.extra.get("methods") is None:
+            return ()
+        for file in (module.path, *self.siblings(module)):
+            more = self.module(file)
+            if more is None:
+                continue
+            for scope in more.facts.extra.get("methods", {}).get(module.name(owner), ()):
+                found = more.members(scope).get(name)
                 if found is not None:
-                    return ((where, found),)
-            extra = module.facts.extra.get("methods")
-            if extra is not None:
-                for file in (where, *self.siblings(module)):
-                    more = self.module(file)
-                    if more is None:
-                        continue
-                    for scope in more.facts.extra.get("methods", {}).get(module.name(owner), ()):
-                        found = more.members(scope).get(name)
-                        if found is not None:
-                            return ((file, found),)
+                    return ((file, found),)
         return ()
 
     def lookup(self, item: Type, name: str, seen_from: str) -> tuple[Member, ...]:
