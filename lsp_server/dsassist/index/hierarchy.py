@@ -9,7 +9,18 @@ from itertools import accumulate
 from dsassist.index.flow import Edge, Flow
 from dsassist.index.languages import language_of
 from dsassist.index.languages.base import TellsCalls
-from dsassist.index.model import CALLABLE_KINDS, TYPE_KINDS, Call, Kind, Location, Mode, Reference, Role, SymbolInfo
+from dsassist.index.model import (
+    CALLABLE_KINDS,
+    TYPE_KINDS,
+    Call,
+    Kind,
+    Location,
+    Mode,
+    Reference,
+    Role,
+    SymbolFlag,
+    SymbolInfo,
+)
 from dsassist.index.module import Module
 from dsassist.index.queries import Queries
 from dsassist.index.resolve import Target
@@ -30,6 +41,7 @@ class Hierarchy(Queries):
         class is one of its constructor."""
         with self._reading():
             found: dict[Target, dict[Location, None]] = {}
+            targets = self._as_declared(targets)
             classes = [held for target in targets if (held := self._constructed(target)) is not None]
             answer = self._references((*targets, *classes), set(), False)
             properties = any(info.kind == Kind.PROPERTY for info in answer.symbols)
@@ -44,6 +56,41 @@ class Hierarchy(Queries):
                     place = self._place(edge)
                     found.setdefault(self._enclosing(place), {})[place] = None
             return self._calls(found)
+
+    def _defined_ones(self, targets: tuple[Target, ...]) -> Sequence[Target]:
+        """Without declarations, where the definition is among the targets."""
+        if len(targets) < 2:
+            return targets
+        infos = [self._info(target, texts=False) for target in targets]
+        kept = [
+            target
+            for target, info in zip(targets, infos, strict=True)
+            if info is None or not info.flags & SymbolFlag.DECLARATION
+        ]
+        return kept or targets
+
+    def _as_declared(self, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """With what a header declares, of functions that a file of C writes out."""
+        found = dict.fromkeys(targets)
+        for path, qualified in targets:
+            module = self._module(path) if path and qualified else None
+            symbol = module.by_qualified(qualified) if module is not None else -1
+            if module is not None and symbol >= 0 and module.facts.includes:
+                same = (self._resolver.target(item) for item in self._resolver.follow(path, symbol))
+                found.update(dict.fromkeys(target for target in same if target[0]))
+        return tuple(found)
+
+    def _written_out(self, target: Target) -> Target | None:
+        """The one function of another file that a header's declaration stands for."""
+        info = self._info(target, texts=False)
+        if info is None or not info.flags & SymbolFlag.DECLARATION:
+            return None
+        for place in self._bodies(target):
+            module = self._module(place.path)
+            symbol = module.by_qualified(info.name) if module is not None and place.path != target[0] else -1
+            if symbol >= 0:
+                return place.path, info.name
+        return None
 
     def _constructed(self, target: Target) -> Target | None:
         """The class whose constructor the target is."""
@@ -63,6 +110,9 @@ class Hierarchy(Queries):
         Calls inside a function that is nested in another belong to the inner one.
         """
         with self._reading():
+            written = self._written_out(target)
+            if written is not None:
+                return self.callees(written)
             module, view = self._module(target[0]), self._view(target[0])
             symbol = module.by_qualified(target[1]) if module is not None and target[1] else -1
             if module is None or view is None or (target[1] and symbol < 0):
@@ -82,7 +132,7 @@ class Hierarchy(Queries):
                     continue
                 reply = self._answer(target[0], view, index)
                 targets = reply.targets if reply is not None else (self._own_target(target[0], occurrences.ref[index]),)
-                for item in targets:
+                for item in self._defined_ones(targets):
                     if item[0] and self._is_called(item):
                         found.setdefault(item, {})[place] = None
             asked = self._references((target,), set(), False).references if target[1] else ()

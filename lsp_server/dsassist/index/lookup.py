@@ -151,15 +151,14 @@ class Lookup(State):
             return (self._own_target(path, view.occurrences.ref[index]),), Level.LEXICAL, name
         return answer.targets, Level(answer.level), name
 
-    def definitions(self, path: str, line: int, column: int) -> tuple[SymbolInfo, ...]:
-        """What the name at a position is defined as, wherever that is. Things outside the workspace are left out.
+    def symbols_at(self, path: str, line: int, column: int) -> tuple[SymbolInfo, ...]:
+        """What the name at a position denotes. Things outside the workspace are left out.
 
         Raises:
             WorkspaceError: the file is not in the index.
         """
         with self._reading():
-            targets, _, _ = self._targets_at(path, line, column)
-            found = (self._info(target) for target in targets if target[0])
+            found = (self._info(target) for target in self._targets_at(path, line, column)[0] if target[0])
             return tuple(info for info in found if info is not None)
 
     def declarations(self, path: str, line: int, column: int) -> tuple[Location, ...]:

@@ -16,6 +16,8 @@ from dsassist.index.model import (
     Reference,
     References,
     Role,
+    SymbolFlag,
+    SymbolInfo,
 )
 from dsassist.index.resolve import Target
 from dsassist.index.state import View
@@ -30,6 +32,42 @@ _NOTHING: frozenset[int] = frozenset()
 
 class Uses(Lookup):
     """See the module's docstring."""
+
+    def definitions(self, path: str, line: int, column: int) -> tuple[SymbolInfo, ...]:
+        """What the name at a position is defined as, wherever that is. Things outside the workspace are left out.
+
+        Of what is only declared in a header, the definitions, where there are any.
+
+        Raises:
+            WorkspaceError: the file is not in the index.
+        """
+        with self._reading():
+            found: dict[Location, SymbolInfo] = {}
+            for target in self._targets_at(path, line, column)[0]:
+                info = self._info(target) if target[0] else None
+                if info is None:
+                    continue
+                bodies = self._bodies(target) if info.flags & SymbolFlag.DECLARATION else ()
+                for place in bodies:
+                    found[place] = dataclasses.replace(info, location=place, extent=place)
+                if not bodies:
+                    found[info.location] = info
+            return tuple(found.values())
+
+    def _bodies(self, target: Target) -> tuple[Location, ...]:
+        """Where a function that a header declares is written out."""
+        found = []
+        for item in self._references((target,), set(), False).references:
+            module = self._module(item.location.path) if item.role & Role.DEFINITION else None
+            if module is None or item.role & 7 == Mode.IMPORT:
+                continue
+            line, column = item.location.line, item.location.column
+            at = sum(module.facts.line_lengths[:line])
+            at += module.facts.occurrences.bytes_column(line, column, self.encoding)
+            around = [scope.end for scope in module.facts.scopes if scope.kind == 2 and scope.start <= at < scope.end]
+            if around and self._text(module.path)[around[-1] - 1 : around[-1]] == b"}":
+                found.append(item.location)
+        return tuple(found)
 
     def references(self, path: str, line: int, column: int, *, include_possible: bool = True) -> References:
         """Where the thing at a position is used, in all files, with how sure each answer is.

@@ -125,3 +125,35 @@ def test_rust_fields_and_methods_of_one_name(workspace: Any) -> None:
     assert workspace.references("src/lib.rs", 1, "text") == ["src/lib.rs:1", "src/lib.rs:2", "src/lib.rs:5"]
     assert workspace.references("src/lib.rs", 2, "text") == ["src/lib.rs:2", "src/lib.rs:5"]
     assert workspace.references("src/lib.rs", 4, "text") == ["src/lib.rs:4"]
+
+
+def test_what_a_header_declares_is_defined_where_it_is_written_out(workspace: Any) -> None:
+    workspace.write(
+        {
+            "tools.h": "int twice(int x);\nint gone(int x);\nclass Tool { public: void run(); };\n",
+            "tools.cpp": '#include "tools.h"\nint\ntwice(int x) {\n    return x;\n}\nvoid Tool::run() { twice(1); }\n',
+            "main.cpp": '#include "tools.h"\nint main() { Tool tool; tool.run(); gone(1); return twice(2); }\n',
+        }
+    )
+    workspace.index.update()
+    assert workspace.definitions("main.cpp", 2, "twice") == ["tools.cpp:3 twice"]
+    assert workspace.definitions("tools.h", 1, "twice") == ["tools.cpp:3 twice"]
+    assert workspace.definitions("main.cpp", 2, "run") == ["tools.cpp:6 Tool.run"]
+    assert workspace.definitions("main.cpp", 2, "gone") == ["tools.h:2 gone"]
+    places = workspace.index.declarations(*workspace.place("main.cpp", 2, "twice"))
+    assert "tools.h" in {place.path for place in places}
+
+
+def test_calls_are_followed_through_headers(workspace: Any) -> None:
+    workspace.write(
+        {
+            "tools.h": "int twice(int x);\nint once(int x);\n",
+            "tools.c": '#include "tools.h"\nint once(int x) { return x; }\nint twice(int x) { return once(x) * 2; }\n',
+            "main.c": '#include "tools.h"\nint main() { return twice(2); }\n',
+        }
+    )
+    workspace.index.update()
+    for target in (("tools.h", "twice"), ("tools.c", "twice")):
+        assert [call.symbol.name for call in workspace.index.callers([target])] == ["main"]
+        assert [call.symbol.name for call in workspace.index.callees(target)] == ["once"]
+    assert [call.symbol.name for call in workspace.index.callers([("tools.h", "once")])] == ["twice"]

@@ -37,7 +37,7 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        infos = await folder.ask(folder.index.definitions, path, params.position.line, params.position.character)
+        infos = await folder.ask(folder.index.symbols_at, path, params.position.line, params.position.character)
         return [_call_item(folder, info) for info in infos if info.kind in _CALLABLE]
 
     @server.feature(types.CALL_HIERARCHY_INCOMING_CALLS)
@@ -70,7 +70,7 @@ def register(server: Server) -> None:
         if found is None:
             return None
         folder, path = found
-        infos = await folder.ask(folder.index.definitions, path, params.position.line, params.position.character)
+        infos = await folder.ask(folder.index.symbols_at, path, params.position.line, params.position.character)
         return [_type_item(folder, info) for info in infos if info.kind in _TYPES]
 
     @server.feature(types.TYPE_HIERARCHY_SUPERTYPES)
