@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsassist.index.build import Build, Progress, Report
+from dsassist.index.build import Progress, Report
+from dsassist.index.editing import Editing
 from dsassist.index.graph import Graph, GraphMaker, to_dot, to_mermaid, to_svg
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
 from dsassist.index.rank import ContextPiece
@@ -58,7 +59,7 @@ __all__ = [
 ]
 
 
-class Index(GraphMaker, Build):
+class Index(GraphMaker, Editing):
     """An open index. See the module's docstring."""
 
     @classmethod

@@ -11,7 +11,7 @@ from dsassist.index.builder import Builder
 from dsassist.index.facts import Facts, Import
 from dsassist.index.languages.base import FileSet, Found, count_errors, make_parser
 from dsassist.index.languages.python.calls import CallWalk
-from dsassist.index.languages.python.expressions import GRAMMAR
+from dsassist.index.languages.python.known import GRAMMAR
 from dsassist.index.languages.python.walk import PythonWalk
 
 __all__ = ["Python"]

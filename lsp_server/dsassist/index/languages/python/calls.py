@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from dsassist.index.builder import Builder
 from dsassist.index.languages.base import by_kind
-from dsassist.index.languages.python.expressions import GRAMMAR
+from dsassist.index.languages.python.known import GRAMMAR
 from dsassist.index.languages.python.walk import PythonWalk
 from dsassist.index.model import Kind, Op, ScopeKind
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from tree_sitter import Node
 
 from dsassist.index.languages.base import by_kind
-from dsassist.index.languages.python.expressions import GRAMMAR, Expressions
+from dsassist.index.languages.python.expressions import Expressions
+from dsassist.index.languages.python.known import GRAMMAR
 from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 
 __all__ = ["PythonWalk"]

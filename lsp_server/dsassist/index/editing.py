@@ -1,0 +1,149 @@
+"""What the editor says: files that it touched, and open buffers, which hide the disk and are never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tree_sitter import Point, Tree
+
+from dsassist.errors import WorkspaceError
+from dsassist.index.build import Build
+from dsassist.index.facts import Facts
+from dsassist.index.languages import language_of
+from dsassist.index.module import Module
+from dsassist.index.scan import CONFIGURATION, takes
+from dsassist.index.state import Overlay
+from dsassist.index.work import digest, extract, facts_of
+
+__all__ = ["Editing"]
+
+
+class Editing(Build):
+    """See the module's docstring."""
+
+    def refresh(self, paths: Iterable[str]) -> None:
+        """These files or folders may have changed on the disk. Their links, and others', are made by ``settle``."""
+        with self._reading():
+            wanted = sorted(set(paths))
+            if any(
+                path.rpartition("/")[2] in CONFIGURATION or path.rpartition("/")[2] == ".gitignore" for path in wanted
+            ):
+                self.update()
+                return
+            under = [row for row in self._rows for path in wanted if row.startswith(f"{path}/")]
+            files = sorted({*(path for path in wanted if language_of(path) is not None), *under})
+            if any(language_of(path) is None and (self.root / path).is_dir() for path in wanted):
+                self.update()
+                return
+            # What the scan would leave out stays out.
+            allowed = [path for path in files if path in self._rows or self._scan_takes(path)]
+            self._commit(allowed, [extract(self.root, path) for path in allowed])
+
+    def _scan_takes(self, path: str) -> bool:
+        target = self.root / path
+        try:
+            if target.is_symlink() or not target.is_file() or target.stat().st_size > self.limits.max_file_bytes:
+                return False
+        except OSError:
+            return False
+        return len(self._rows) < self.limits.max_files and takes(self.root, path, self.limits.exclude)
+
+    def set_overlay(self, path: str, text: str | bytes) -> None:
+        """An open buffer: what the editor shows counts, and not the disk, until ``close_overlay``. Never written.
+
+        Raises:
+            WorkspaceError: the language is not one of ours.
+        """
+        source = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        if language_of(path) is None:
+            raise WorkspaceError(f"{path} is in no language that is indexed.")
+        mark = digest(source)
+        with self._reading():
+            before = self._overlays.get(path)
+            if before is not None and before.source == source:
+                return
+            if before is None:
+                row = self._rows.get(path)
+                if row is not None and row.hash == mark:
+                    # The buffer is what the disk has: stored facts and links hold, and the tree can wait.
+                    facts = self._stored_facts(path)
+                    if facts is not None:
+                        self._overlays[path] = Overlay(
+                            source,
+                            mark,
+                            None,
+                            facts,
+                            frozenset(facts.nonlocal_names()),
+                            frozenset(facts.defined_names()),
+                        )
+                        self._modules.put(Module(path, facts))
+                        return
+            tree = None
+            if before is not None and before.tree is not None:
+                tree = before.tree
+                _edit(tree, before.source, source)
+            facts, tree = facts_of(path, source, tree)
+            known = before.facts if before is not None else self._stored_facts(path)
+            if known is not None and facts.errors > known.errors and _collapsed(known, facts):
+                # In the middle of an edit the parser can lose most of a file: keep its old meaning until it recovers.
+                if before is not None:
+                    before.source, before.hash, before.tree = source, mark, tree
+                return
+            disk = self._stored_facts(path)
+            overlay = Overlay(
+                source, mark, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
+            )
+            old_stale = before.stale if before is not None else set()
+            overlay.stale = self._stale_after(path, disk, facts)
+            self._overlays[path] = overlay
+            self._modules.put(Module(path, facts))
+            if before is None and path not in self._rows:
+                self._files_changed()
+            self._invalidate(path, *overlay.stale, *old_stale)
+
+    def close_overlay(self, path: str) -> None:
+        """The buffer is closed: the disk counts again."""
+        with self._reading():
+            overlay = self._overlays.pop(path, None)
+            if overlay is None:
+                return
+            self._modules.drop(path)
+            if path not in self._rows:
+                self._files_changed()
+            self._invalidate(path, *overlay.stale)
+
+
+def _collapsed(old: Facts, new: Facts) -> bool:
+    """Did the number of symbols fall by more than an edit explains?"""
+    return len(new.symbols) < len(old.symbols) // 2 and len(old.symbols) - len(new.symbols) > 10
+
+
+def _edit(tree: Tree, old: bytes, new: bytes) -> None:
+    """Tell the tree what changed between two texts: everything between their common start and end."""
+    limit = min(len(old), len(new))
+    start = _common(old, new, limit)
+    end = _common(old[start:][::-1], new[start:][::-1], limit - start)
+    tree.edit(
+        start_byte=start,
+        old_end_byte=len(old) - end,
+        new_end_byte=len(new) - end,
+        start_point=_point(old, start),
+        old_end_point=_point(old, len(old) - end),
+        new_end_point=_point(new, len(new) - end),
+    )
+
+
+def _common(a: bytes, b: bytes, limit: int) -> int:
+    """Length of the common start, by halving."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _point(source: bytes, at: int) -> Point:
+    return Point(source.count(b"\n", 0, at), at - (source.rfind(b"\n", 0, at) + 1))
