@@ -6,13 +6,16 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from dsassist.errors import IndexingError
 from dsassist.index.facts import Facts, Occurrences, unpack_meaning
-from dsassist.index.pool import Pool, default_workers
 from dsassist.index.scan import Scan, scan
 from dsassist.index.state import State
 from dsassist.index.work import Extracted, Linker, extract, link
+
+if TYPE_CHECKING:
+    from dsassist.index.pool import Pool
 
 __all__ = ["Build", "Progress", "Report"]
 
@@ -111,7 +114,7 @@ class Build(State):
         progress("scan", 1, 1)
         peak = 0
         if len(changed) >= _POOL_FROM:
-            with Pool(self.limits.workers or default_workers()) as pool:
+            with self._pool() as pool:
                 extracted = self._extract_all(pool, changed, progress, cancelled)
                 linked = self._link_all(pool, progress, cancelled)
                 peak = pool.memory_peak()
@@ -122,6 +125,12 @@ class Build(State):
             with self._reading():
                 self._store.checkpoint()
         return self._report(start, extracted, linked, len(gone), peak, complete=not cancelled())
+
+    def _pool(self) -> Pool:
+        """Worker processes. Loaded when there is so much to do: a start with little need not wait for it."""
+        from dsassist.index.pool import Pool, default_workers
+
+        return Pool(self.limits.workers or default_workers())
 
     def _report(self, start: float, extracted: int, linked: int, removed: int, peak: int, *, complete: bool) -> Report:
         lines = sum(row.lines for row in self._rows.values())
@@ -264,7 +273,7 @@ class Build(State):
         with self._reading():
             todo = self._store.unlinked()
         if len(todo) >= 4 * _POOL_FROM:
-            with Pool(self.limits.workers or default_workers()) as pool:
+            with self._pool() as pool:
                 return self._link_all(pool, progress, cancelled)
         done = 0
         for number in range(0, len(todo), 8):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from dsassist.index.hierarchy import Hierarchy
 from dsassist.index.resolve import Target
@@ -147,6 +146,8 @@ def to_dot(graph: Graph) -> str:
 
 def to_svg(graph: Graph) -> str:
     """An SVG picture: columns by distance from nodes that nothing points to."""
+    from html import escape  # for pictures only: its table of entities is large
+
     column = _columns(graph)
     rows: dict[int, list[str]] = {}
     for name in graph.nodes:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from dsassist.index.languages import language_of
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 __all__ = ["CONFIGURATION", "Files", "Scan", "scan", "takes"]
 
@@ -48,10 +50,10 @@ def scan(
 ) -> Scan:
     """Walk the workspace. Ignored, linked, unreadable and oversized things are left out; the last two are told."""
     result = Scan()
-    spec = pathspec.GitIgnoreSpec.from_lines(exclude) if exclude else None
+    spec = _spec(exclude) if exclude else None
     large: list[str] = []
     unreadable: list[str] = []
-    stack: list[tuple[str, tuple[tuple[str, pathspec.GitIgnoreSpec], ...]]] = [("", ())]
+    stack: list[tuple[str, tuple[tuple[str, GitIgnoreSpec], ...]]] = [("", ())]
     capped = False
     while stack and not cancelled():
         folder, ignores = stack.pop()
@@ -115,17 +117,22 @@ def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:2]) + more
 
 
-def _ignore_file(path: Path, folder: str) -> list[tuple[str, pathspec.GitIgnoreSpec]]:
+def _spec(lines: Sequence[str]) -> GitIgnoreSpec:
+    """Patterns as in ``.gitignore``. Loaded where there are some: a start without any need not wait for it."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
+
+
+def _ignore_file(path: Path, folder: str) -> list[tuple[str, GitIgnoreSpec]]:
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
-        return [(f"{folder}/" if folder else "", pathspec.GitIgnoreSpec.from_lines(lines))]
+        return [(f"{folder}/" if folder else "", _spec(lines))]
     except (OSError, ValueError):
         return []
 
 
-def _ignored(
-    path: str, ignores: Sequence[tuple[str, pathspec.GitIgnoreSpec]], spec: pathspec.GitIgnoreSpec | None
-) -> bool:
+def _ignored(path: str, ignores: Sequence[tuple[str, GitIgnoreSpec]], spec: GitIgnoreSpec | None) -> bool:
     if spec is not None and spec.match_file(path):
         return True
     for prefix, item in reversed(ignores):
@@ -216,8 +223,8 @@ def takes(root: Path, path: str, exclude: Sequence[str]) -> bool:
     parts = path.split("/")
     if any(part in _LEFT_OUT for part in parts[:-1]):
         return False
-    ignores: tuple[tuple[str, pathspec.GitIgnoreSpec], ...] = ()
-    spec = pathspec.GitIgnoreSpec.from_lines(exclude) if exclude else None
+    ignores: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    spec = _spec(exclude) if exclude else None
     for depth in range(len(parts)):
         folder = "/".join(parts[:depth])
         ignores = (*ignores, *_ignore_file(root / folder / ".gitignore", folder))
