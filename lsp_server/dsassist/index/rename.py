@@ -90,7 +90,13 @@ class Rename(Rank):
                 return RenamePlan(
                     refused=f"{first.path}:{first.line + 1}{more} may also mean {name}: the receiver is unknown."
                 )
-            places = sorted({item.location for item in (*found.references, *found.mentions)})
+            # Where it goes by an alias (``import { a as b }``) the alias stays.
+            spelled = {
+                place for home in {item.location.path for item in found.references} for place in self._of(home, name)
+            }
+            places = sorted(
+                {item.location for item in found.references} & spelled | {m.location for m in found.mentions}
+            )
             reason = self._shorthand(name, places)
             if reason:
                 return RenamePlan(refused=reason)
@@ -98,6 +104,11 @@ class Rename(Rank):
                 name, family, found.mentions
             )
             return RenamePlan(refused=reason) if reason else RenamePlan(tuple(places))
+
+    def _of(self, path: str, name: str) -> list[Location]:
+        """The occurrences in a file that are written like that."""
+        view = self._view(path)
+        return [] if view is None else [self._location(path, view.occurrences, at) for at in view.positions(name)]
 
     def _shorthand(self, name: str, places: list[Location]) -> str:
         """A place that is two things at once (``{ name }``) would need more than another name."""

@@ -278,3 +278,21 @@ def test_javascript_modules_that_are_one_thing(workspace: Any) -> None:
     ]
     assert workspace.references("make.js", 2, "extra") == ["main.js:3", "make.js:2"]
     assert workspace.references("tools.js", 1, "cut") == ["main.js:2", "main.js:3", "tools.js:1"]
+
+
+def test_a_rename_leaves_aliases_alone(workspace: Any) -> None:
+    files = {
+        "a.ts": "export function foo() {}\nfoo();\n",
+        "b.ts": 'import { foo as bar } from "./a";\nbar();\n',
+        "c.ts": 'export { foo as qux } from "./a";\n',
+        "d.ts": 'import { qux } from "./c";\nqux();\n',
+    }
+    workspace.write(files)
+    workspace.index.update()
+    assert workspace.references("a.ts", 1, "foo") == [
+        "a.ts:1", "a.ts:2", "b.ts:1", "b.ts:1", "b.ts:2", "c.ts:1", "c.ts:1", "d.ts:1", "d.ts:2",
+    ]  # fmt: skip
+    plan = workspace.index.rename("a.ts", 0, 16, "fresh")
+    assert [(place.path, place.line, place.column) for place in plan.edits] == [
+        ("a.ts", 0, 16), ("a.ts", 1, 0), ("b.ts", 0, 9), ("c.ts", 0, 9),
+    ]  # fmt: skip

@@ -390,6 +390,8 @@ class EcmaWalk(Expressions):
                 text = builder.text(name)
                 entry = builder.imports_entry(module, 0, text.decode("utf-8", "replace"))
                 builder.imported(name.start_byte, text, entry)
+                if alias is not None and alias.type == "identifier" and builder.text(alias) != b"default":
+                    builder.imported(alias.start_byte, builder.text(alias), entry)
                 builder.exports[builder.text(alias or name).decode("utf-8", "replace")] = (-1, entry)
 
 
