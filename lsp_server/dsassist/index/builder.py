@@ -362,7 +362,7 @@ _OVER_A = frozenset(
     {
         Op.ATTR, Op.CALL, Op.SUBSCRIPT, Op.ITERATE, Op.ITEM, Op.AWAIT, Op.INSTANCE, Op.ENTER, Op.NEW, Op.FUNCTION,
         Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO, Op.ARGUMENT, Op.GIVEN, Op.EXPECTING, Op.KEY,
-        Op.APPLIED,
+        Op.APPLIED, Op.MATCHING,
     }
 )  # fmt: skip
 _OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING, Op.KEY, Op.APPLIED})

@@ -192,13 +192,16 @@ class Op(IntEnum):
     APPLIED = 31
     """the callee a, called with b as its first argument: its type variables are what b says"""
 
+    MATCHING = 32
+    """of the types of a, those whose members may be as the pairs (name, literal) in the tuple b"""
+    LITERAL = 29
+    """the text a; as a type, that text and no other"""
+
     # Only in facts that are made for one question about calls (``flow``), never stored:
     RECORD = 27
     """a list or mapping with the keys in the tuple a; b is a tuple of the values, and of the whole as another type"""
     KEY = 28
     """what a has under the key b"""
-    LITERAL = 29
-    """the text a"""
     LAMBDA = 30
     """an anonymous function with the result a; b is a tuple of the symbols of its parameters"""
 

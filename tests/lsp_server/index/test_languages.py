@@ -296,3 +296,24 @@ def test_a_rename_leaves_aliases_alone(workspace: Any) -> None:
     assert [(place.path, place.line, place.column) for place in plan.edits] == [
         ("a.ts", 0, 16), ("a.ts", 1, 0), ("b.ts", 0, 9), ("c.ts", 0, 9),
     ]  # fmt: skip
+
+
+def test_typescript_unions_are_told_apart_by_literals(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a.ts": """
+                interface Added { type: 'added'; item: number }
+                interface Removed { type: 'removed'; item: number }
+                function notify(event: Added | Removed) {}
+                notify({ type: 'removed', item: 1 });
+                function each<T extends { inner: unknown }>(of: T, name: string, f: (inner: T["inner"]) => void) {}
+                class Box { inner: Removed; }
+                each(new Box(), "x", (one) => one.item);
+                type Lots<T = Added> = T[];
+                function all(lots: Lots) { for (const one of lots) one.item; }
+            """
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a.ts", 2, "item") == ["a.ts:2", "a.ts:4", "a.ts:7"]
+    assert workspace.references("a.ts", 1, "item") == ["a.ts:1", "a.ts:9"]

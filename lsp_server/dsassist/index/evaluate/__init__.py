@@ -159,6 +159,10 @@ class Evaluator(Names, Classes, Calls, Generics, Operators):
             return self.expecting(self.evaluate(module, a), self.evaluate(module, b))
         if op == Op.APPLIED:
             return self.applied(self.evaluate(module, a), module, b)
+        if op == Op.LITERAL:
+            return (("b", f'"{a}"', ()),)
+        if op == Op.MATCHING:
+            return self.matching(self.evaluate(module, a), b, module.path)
         if op == Op.SIGNATURE:
             return (("l", module.path, a, b),)
         if op == Op.ENTER:

@@ -192,6 +192,16 @@ class Classes(Questions):
             return (("i", receiver[1], receiver[2], ()),)
         return self.substituted(types, receiver, path)
 
+    def matching(self, types: Types, members: tuple[tuple[str, str], ...], seen_from: str) -> Types:
+        """Of a union, the types that an object with such literals may be: ``{ type: "added", … }``."""
+        kept = tuple(item for item in types if all(self._may_hold(item, *pair, seen_from) for pair in members))
+        return kept or types
+
+    def _may_hold(self, item: Type, name: str, text: str, seen_from: str) -> bool:
+        held = self.member_types((item,), name, seen_from)
+        literals = {kind[1] for kind in held if kind[0] == "b" and kind[1][:1] == '"'}
+        return not literals or len(literals) < len(held) or f'"{text}"' in literals
+
     def is_enum(self, path: str, symbol: int) -> bool:
         """Does the class derive from an enumeration of the standard library?"""
         for where, owner in self.ancestors(path, symbol)[0]:

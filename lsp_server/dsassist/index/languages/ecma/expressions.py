@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from dsassist.index.languages.ecma.functions import FUNCTIONS
 from dsassist.index.languages.ecma.modules import Modules
-from dsassist.index.languages.ecma.types import documentation
+from dsassist.index.languages.ecma.types import documentation, literal_of
 from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 
 __all__ = ["Expressions"]
@@ -255,6 +255,7 @@ class Expressions(Modules):
         scope = builder.open(ScopeKind.CLASS, node)
         builder.scope = outer
         made = builder.expr(Op.OBJECT, scope)
+        expected = self.narrowed(node, expected)
         receiver = builder.expr(Op.MEMO, expected, made) if expected >= 0 else made
         for child in node.named_children:
             kind = child.type
@@ -292,6 +293,16 @@ class Expressions(Modules):
             else:
                 self.x(child)
         return made
+
+    def narrowed(self, node: Node, expected: int) -> int:
+        """Of what is expected of an object literal, what its literal members agree with."""
+        pairs = []
+        for child in node.named_children if expected >= 0 else ():
+            key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
+            text = literal_of(value, self.builder.text(value)) if child.type == "pair" and value is not None else None
+            if key is not None and text is not None and key.type == "property_identifier":
+                pairs.append((self.builder.text(key).decode("utf-8", "replace"), text))
+        return self.builder.expr(Op.MATCHING, expected, tuple(pairs)) if pairs else expected
 
     def given(self, node: Node, expected: int) -> int:
         """Walk an expression where a value of a known type is expected."""

@@ -9,7 +9,7 @@ from tree_sitter import Node
 from dsassist.index.builder import Builder
 from dsassist.index.model import Kind, Op, Role, ScopeKind
 
-__all__ = ["Types"]
+__all__ = ["Types", "literal_of"]
 
 
 class Types:
@@ -111,7 +111,11 @@ class Types:
                 if child != name:
                     self.t(child)
             return -1
-        if kind in ("string", "number", "template_string", "comment", "literal_type"):
+        if kind == "literal_type":
+            said = node.named_children[0] if node.named_children else node
+            text = literal_of(said, builder.text(said))
+            return -1 if text is None else builder.expr(Op.LITERAL, text)
+        if kind in ("string", "number", "template_string", "comment"):
             return -1
         return self.inside(node)
 
@@ -249,3 +253,10 @@ def documentation(node: Node) -> tuple[int, int]:
     if above is not None and above.type == "comment":
         return above.start_byte, above.end_byte
     return 0, 0
+
+
+def literal_of(node: Node, text: bytes) -> str | None:
+    """What a literal says that tells the parts of a union apart: a text, true or false."""
+    if node.type in ("true", "false"):
+        return node.type
+    return text[1:-1].decode("utf-8", "replace") if node.type == "string" else None
