@@ -157,3 +157,20 @@ def test_calls_are_followed_through_headers(workspace: Any) -> None:
         assert [call.symbol.name for call in workspace.index.callers([target])] == ["main"]
         assert [call.symbol.name for call in workspace.index.callees(target)] == ["once"]
     assert [call.symbol.name for call in workspace.index.callers([("tools.h", "once")])] == ["twice"]
+
+
+def test_rust_modules_in_line_are_reached_from_other_files(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": CARGO,
+            "src/lib.rs": "mod kinds;\nmod user;\npub mod outer { pub mod inner { pub use crate::kinds::Kind; pub struct Own; } }\n",
+            "src/kinds.rs": "pub struct Kind;\n",
+            "src/user.rs": "use crate::outer::inner::{Kind, Own};\nfn f(k: Kind, o: Own) {}\n",
+            "tests/it.rs": "use demo::outer::inner::Kind;\nfn f(k: Kind) {}\n",
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/kinds.rs", 1, "Kind") == [
+        "src/kinds.rs:1", "src/lib.rs:3", "src/user.rs:1", "src/user.rs:2", "tests/it.rs:1", "tests/it.rs:2",
+    ]  # fmt: skip
+    assert workspace.references("src/user.rs", 2, "Own") == ["src/lib.rs:3", "src/user.rs:1", "src/user.rs:2"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsassist.index.evaluate.questions import Entity, Questions
-from dsassist.index.facts import OF_CLASS
+from dsassist.index.facts import OF_CLASS, Import
 from dsassist.index.languages import Found, language_of
 from dsassist.index.model import Kind, Op
 from dsassist.index.module import Module
@@ -63,7 +63,19 @@ class Names(Questions):
             if result:
                 return result
         submodule = module.language.submodule(item)
-        return () if submodule is None else _as_module(self.found(path, entry, submodule))
+        result = () if submodule is None else _as_module(self.found(path, entry, submodule))
+        return result or (() if found.files else self._in_line(module, item.module, item.name))
+
+    def _in_line(self, module: Module, holder: str, name: str) -> tuple[Entity, ...]:
+        """A name of a module that is written inside another one's file (``crate::outer::inner::name``)."""
+        head, _, last = holder.rpartition("::")
+        if not head:
+            return ()
+        self.memo.depend("?" + _stem(head))
+        found = module.language.find_import(module.path, Import(head, 0, last), self.files)
+        owners = self.exported(found.files, last) if found.files else self._in_line(module, head, last)
+        members = (held for kind in self.as_types(owners) for held in self.lookup(kind, name, module.path))
+        return gather(self.follow(*held) for held in members)
 
     @staticmethod
     def _binds(module: Module, name: str, entry: int) -> bool:
