@@ -185,7 +185,7 @@ class Facts:
             for index, symbol in enumerate(symbols)
             if symbol.kind in (Kind.IMPORT, Kind.PARAMETER)
             or scopes[symbol.scope].kind <= 1
-            or self._is_container(symbol.scope)
+            or self.is_container(symbol.scope)
         }
         for name, role, ref in zip(occurrences.name, occurrences.role, occurrences.ref, strict=True):
             if role & 7 or ref < 0 or ref in outer:
@@ -209,10 +209,10 @@ class Facts:
             names[s.name]
             for s in self.symbols
             if s.kind not in _NOT_SEARCHED
-            and (s.scope == 0 or s.scope in methods or (scopes[s.scope].kind <= 3 and self._is_container(s.scope)))
+            and (s.scope == 0 or s.scope in methods or (scopes[s.scope].kind <= 3 and self.is_container(s.scope)))
         }
 
-    def _is_container(self, scope: int) -> bool:
+    def is_container(self, scope: int) -> bool:
         """Is it the scope of a class or of a namespace?"""
         owner = self.scopes[scope].owner
         return owner >= 0 and (self.scopes[scope].kind == 1 or self.symbols[owner].kind == Kind.NAMESPACE)

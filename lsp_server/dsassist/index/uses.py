@@ -234,7 +234,8 @@ class Uses(Lookup):
         if symbol < 0:
             return False
         sym = module.symbols[symbol]
-        return module.facts.scopes[sym.scope].kind > 1 and sym.kind != Kind.PARAMETER
+        inner = module.facts.scopes[sym.scope].kind > 1 and not module.facts.is_container(sym.scope)
+        return inner and sym.kind != Kind.PARAMETER
 
     def _collect(
         self,
