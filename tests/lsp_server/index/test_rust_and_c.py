@@ -163,7 +163,8 @@ def test_rust_modules_in_line_are_reached_from_other_files(workspace: Any) -> No
     workspace.write(
         {
             "Cargo.toml": CARGO,
-            "src/lib.rs": "mod kinds;\nmod user;\nmod outer { pub mod inner { pub use crate::kinds::Kind; pub struct Own; } }\n",
+            "src/lib.rs": "mod kinds;\nmod user;\n"
+            "pub mod outer { pub mod inner { pub use crate::kinds::Kind; pub struct Own; } }\n",
             "src/kinds.rs": "pub struct Kind;\n",
             "src/user.rs": "use crate::outer::inner::{Kind, Own};\nfn f(k: Kind, o: Own) {}\n",
             "tests/it.rs": "use demo::outer::inner::Kind;\nfn f(k: Kind) {}\n",
