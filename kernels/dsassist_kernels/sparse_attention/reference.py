@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,15 @@ from dsassist_kernels.sparse_attention.selection import BLOCK, DENSE, Selection
 
 __all__ = ["attend", "visible"]
 
+_NOTHING = -1e29
+"""Biases below stand for a row that leaves nothing out."""
+
 
 def visible(selection: Selection, past: int, tokens: int) -> Tensor:
-    """[B, Hkv, T, past + T]: which key each query sees, as a mask."""
+    """[B, lists, T, past + T]: which key each query sees, as a mask."""
     batch, kv_heads, rows, width = selection.indices.shape
     first, device = past // BLOCK, selection.indices.device
-    blocks = -(-tokens // BLOCK)
+    blocks = -(-tokens // selection.block)
     used = torch.arange(width, device=device) < selection.counts.unsqueeze(-1)
     # unused places point behind the last block, into a column that is cut off
     spot = torch.where(used, selection.indices, blocks).long()
@@ -23,15 +28,26 @@ def visible(selection: Selection, past: int, tokens: int) -> Tensor:
     read = read | (selection.counts.unsqueeze(-1) == DENSE)
     position = torch.arange(past, tokens, device=device)
     per_query = read[:, :, position // BLOCK - first]
-    per_key = per_query[..., torch.arange(tokens, device=device) // BLOCK]
+    per_key = per_query[..., torch.arange(tokens, device=device) // selection.block]
     return per_key & (torch.arange(tokens, device=device) <= position[:, None])
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, selection: Selection, past: int) -> Tensor:
     """See ``dsassist_kernels.sparse_attention.attend``; everything in the inputs' type, float64 in tests."""
     group = q.shape[1] // k.shape[1]
-    mask = visible(selection, past, k.shape[2]).repeat_interleave(group, dim=1)
+    mask = visible(selection, past, k.shape[2])
+    mask = mask.repeat_interleave(q.shape[1] // mask.shape[1], dim=1)
     keys, values = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    scores = q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5
-    out: Tensor = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1) @ values
-    return out
+    scores = (q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5).masked_fill(~mask, -torch.inf)
+    if selection.tails is None:
+        out: Tensor = scores.softmax(dim=-1) @ values
+        return out
+    # one key more a query: its row's
+    d, first = q.shape[-1], past // BLOCK
+    row = torch.arange(past, k.shape[2], device=q.device) // BLOCK - first
+    tails = selection.tails[:, :, row].to(q.dtype)
+    extra = (q * tails[..., :d]).sum(-1) * d**-0.5 + tails[..., 2 * d] * math.log(2)
+    whole = (selection.counts == DENSE)[:, :, row] | (tails[..., 2 * d] < _NOTHING)
+    extra = extra.masked_fill(whole, -torch.inf)
+    weights = torch.cat((scores, extra.unsqueeze(-1)), dim=-1).softmax(dim=-1)
+    return weights[..., :-1] @ values + weights[..., -1:] * tails[..., d : 2 * d]

@@ -51,6 +51,12 @@ class Sparsity:
     """A head whose blocks capture less than this on average is computed densely."""
     dense_tail: int = 2
     """Last blocks of queries that are computed densely."""
+    fine: int = 32
+    """Keys a block where the compiled CPU kernel chooses: it can leave out less than 128 at a time."""
+    fine_stride: int = 16
+    """``stride`` there."""
+    tail: bool = True
+    """Let one key and value stand for what a row leaves out, there."""
 
     def __post_init__(self) -> None:
         if self.mass <= 0.0 or not 0.0 <= self.floor <= 1.0:
@@ -59,6 +65,8 @@ class Sparsity:
             raise ValueError("blocks_per_doubling must be positive; sink, window and dense_tail not negative")
         if self.candidates < 1 or self.stride < 1 or BLOCK % self.stride:
             raise ValueError(f"candidates must be positive and stride ({self.stride}) a divisor of {BLOCK}")
+        if self.fine not in (16, 32, 64) or self.fine_stride not in (8, 16, 32, 64, 128):
+            raise ValueError(f"fine ({self.fine}) is 16, 32 or 64, fine_stride ({self.fine_stride}) 8 to {BLOCK}")
 
     def cap(self, tokens: int) -> int:
         """k(n): the most blocks a row reads of ``tokens`` keys."""
@@ -75,12 +83,30 @@ class Selection:
     """[B, Hkv, QB, K] int32, ascending in the first ``counts`` places; what stands behind is no block's number."""
     counts: Tensor
     """[B, Hkv, QB] int32; ``DENSE`` for all blocks up to the diagonal."""
+    block: int = BLOCK
+    """Keys a block. Blocks of other sizes, and lists for every query head (Hq in place of Hkv), are the compiled CPU
+    kernel's alone."""
+
+    tails: Tensor | None = None
+    """[B, lists, QB, 2 D + 1] float32: one key, one value and the bias of that key's score in powers of two, which
+    stand for all keys that a row leaves out; where None, nothing does."""
+
+    def of(self, sequence: int) -> Selection:
+        """One sequence's, as a batch of its own."""
+        part = slice(sequence, sequence + 1)
+        tails = None if self.tails is None else self.tails[part]
+        return Selection(self.indices[part], self.counts[part], self.block, tails)
+
+    def read(self, past: int) -> tuple[Tensor, Tensor]:
+        """Blocks of keys that are read, and those up to the diagonal: numbers over all lists."""
+        rows = torch.arange(self.counts.shape[2], device=self.counts.device) + past // BLOCK + 1
+        visible = (rows * (BLOCK // self.block)).expand_as(self.counts)
+        return torch.where(self.counts == DENSE, visible, self.counts).sum(), visible.sum()
 
     def density(self, past: int) -> float:
         """Share of the causal blocks that are read."""
-        rows = torch.arange(self.counts.shape[2], device=self.counts.device) + past // BLOCK + 1
-        read = torch.where(self.counts == DENSE, rows, self.counts)
-        return float(read.sum() / (rows.sum() * self.counts.shape[0] * self.counts.shape[1]))
+        read, visible = self.read(past)
+        return float(read / visible)
 
 
 def pool(x: Tensor) -> Tensor:

@@ -1,0 +1,604 @@
+/* Block-sparse and dense attention of many queries in bfloat16 products, for processors with AVX512-BF16.
+
+   Keys and values are packed once a layer into groups of 16 tokens: keys [groups, d / 2, 16] pairs of components, values
+   [groups, 8, d] pairs of tokens, one pair in 32 bits, so that vdpbf16ps eats both without a shuffle. A group is the finest unit that
+   can be left out. One item of work is a head's block of 128 queries; its keys pass 64 at a time through the first-level cache, under
+   eight queries at a time, with the online softmax of arXiv:2205.14135 in powers of two. */
+#include <stdlib.h>
+#include "native.h"
+
+#define PAGE 64
+#define GROUP 16      /* tokens */
+#define CHUNK 4       /* groups that pass together */
+#define ROWS 128      /* queries of an item */
+#define R 8           /* queries of a tile */
+#define MOST_D 256
+#define MOST_SAMPLES 16
+#define HIDDEN -1e30f /* finite, so that differences are never NaN */
+#define DENSE -1
+
+#if defined(__AVX512BF16__) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+
+int available(void) { return 1; }
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Two vectors of floats as pairs of bfloat16: the first in the low halves */
+INLINE __m512i pairs(__m512 low, __m512 high) {
+  __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low)), b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
+  return _mm512_or_si512(a, _mm512_slli_epi32(b, 16));
+}
+
+/* 2^x for x <= 127; 0 for very small x. Relative error 5e-5, a fortieth of what rounding to bfloat16 adds. */
+INLINE __m512 power_of_two(__m512 x) {
+  __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(9.6184373e-3f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.5503324e-2f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.4022648e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9314720e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+
+/* Component j of 16 tokens from at; stride of tokens and of components in elements; tokens from count on are zero */
+INLINE __m512 column(const void *x, const float *scale, int int8, int64_t token, int64_t component, int64_t j, int64_t count) {
+  __mmask16 some = count >= GROUP ? 0xffff : (__mmask16)((1u << count) - 1);
+  if (token == 1) {
+    if (!int8) return _mm512_maskz_loadu_ps(some, (const float *)x + j * component);
+    __m512 whole = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(some, (const int8_t *)x + j * component)));
+    return _mm512_mul_ps(whole, _mm512_maskz_loadu_ps(some, scale));
+  }
+  __m512i at = _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32((int)token));
+  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, at, (const float *)x + j * component, 4);
+}
+
+/* One layer's keys and values into packed [hkv, groups, d * 8] each.
+
+   With a table, x are pages [P, hkv, d, 64] and [P, hkv, 64, d], of float or (int8 != 0) of int8 with scales [P, hkv, 64]; without,
+   [hkv, tokens, d] of float with strides between heads and tokens. mean [hkv, d] receives the mean key, which is subtracted:
+   softmax does not see it, and smaller numbers are rounded less. */
+void pack(const void *keys, const void *values, const float *key_scale, const float *value_scale, const int32_t *table, int int8,
+          int64_t kh, int64_t kt, int64_t vh, int64_t vt, int64_t hkv, int64_t d, int64_t tokens, uint32_t *kp, uint32_t *vp, float *mean) {
+  int64_t groups = (tokens + GROUP - 1) / GROUP, size = int8 ? 1 : 4, parts = (groups + 63) / 64;
+  double *sums = calloc((size_t)(hkv * d * parts), sizeof(double));
+  for (int64_t i = 0; i < hkv * d; i++) mean[i] = 0.0f;
+  for (int pass = sums ? 0 : 1; pass < 2; pass++) {
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t h = 0; h < hkv; h++)
+      for (int64_t part = 0; part < parts; part++)
+        for (int64_t g = part * 64; g < (part + 1) * 64 && g < groups; g++) {
+          int64_t count = tokens - g * GROUP, at = g * GROUP;
+          const char *k, *v;
+          const float *ks = NULL, *vs = NULL;
+          int64_t token = kt, component = 1, vtoken = vt;
+          if (table) {
+            int64_t page = (int64_t)table[at / PAGE] * hkv + h, place = at % PAGE;
+            k = (const char *)keys + (page * d * PAGE + place) * size;
+            v = (const char *)values + (page * PAGE + place) * d * size;
+            token = 1, component = PAGE, vtoken = d;
+            if (int8) ks = key_scale + page * PAGE + place, vs = value_scale + page * PAGE + place;
+          } else {
+            k = (const char *)keys + (h * kh + at * kt) * size;
+            v = (const char *)values + (h * vh + at * vt) * size;
+          }
+          if (pass == 0) {
+            for (int64_t j = 0; j < d; j++)
+              sums[(part * hkv + h) * d + j] += _mm512_reduce_add_ps(column(k, ks, int8, token, component, j, count));
+            continue;
+          }
+          uint32_t *ko = kp + (h * groups + g) * d * 8, *vo = vp + (h * groups + g) * d * 8;
+          const float *m = mean + h * d;
+          for (int64_t j = 0; j < d; j += 2) {
+            __m512 a = _mm512_sub_ps(column(k, ks, int8, token, component, j, count), _mm512_set1_ps(m[j]));
+            __m512 b = _mm512_sub_ps(column(k, ks, int8, token, component, j + 1, count), _mm512_set1_ps(m[j + 1]));
+            _mm512_storeu_si512(ko + j * 8, pairs(a, b));
+          }
+          for (int64_t e = 0; e < GROUP; e += 2)
+            for (int64_t j = 0; j < d; j += 16) {
+              __m512 row[2];
+              for (int i = 0; i < 2; i++) {
+                if (e + i >= count)
+                  row[i] = _mm512_setzero_ps();
+                else if (int8)
+                  row[i] = _mm512_mul_ps(
+                      _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)v + (e + i) * vtoken + j)))),
+                      _mm512_set1_ps(vs[e + i]));
+                else
+                  row[i] = _mm512_loadu_ps((const float *)v + (e + i) * vtoken + j);
+              }
+              _mm512_storeu_si512(vo + e / 2 * d + j, pairs(row[0], row[1]));
+            }
+        }
+    if (pass == 0)
+      for (int64_t i = 0; i < hkv * d; i++) {
+        double sum = 0.0;
+        for (int64_t part = 0; part < parts; part++) sum += sums[part * hkv * d + i];
+        mean[i] = (float)(sum / (double)tokens);
+      }
+  }
+  free(sums);
+}
+
+/* Queries, scaled, as bfloat16 pairs [rows, d / 2]; rows from count on are zero */
+INLINE void take_queries(const float *q, int64_t step, int64_t count, int64_t rows, float scale, uint32_t *out, int64_t d) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t j = 0; j < d; j += 32) {
+      __m512i both = _mm512_setzero_si512();
+      if (r < count) {
+        __m512 a = _mm512_loadu_ps(q + r * step + j), b = _mm512_loadu_ps(q + r * step + j + 16), s = _mm512_set1_ps(scale);
+        both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(b, s), _mm512_mul_ps(a, s));
+      }
+      _mm512_storeu_si512(out + (r * d + j) / 2, both);
+    }
+}
+
+/* Scores of R queries with four groups of keys: s [R, 64] */
+INLINE void scores(const uint32_t *q, const uint32_t *const *k, float *s, const int64_t d) {
+  for (int half = 0; half < 2; half++) {
+    const uint32_t *k0 = k[2 * half], *k1 = k[2 * half + 1];
+    __m512 acc[R][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+    for (int64_t j = 0; j < d / 2; j++) {
+      __m512bh a = (__m512bh)_mm512_loadu_si512(k0 + j * 16), b = (__m512bh)_mm512_loadu_si512(k1 + j * 16);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        __m512bh x = (__m512bh)_mm512_set1_epi32((int)q[r * (d / 2) + j]);
+        acc[r][0] = _mm512_dpbf16_ps(acc[r][0], x, a);
+        acc[r][1] = _mm512_dpbf16_ps(acc[r][1], x, b);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      _mm512_storeu_ps(s + r * 64 + half * 32, acc[r][0]);
+      _mm512_storeu_ps(s + r * 64 + half * 32 + 16, acc[r][1]);
+    }
+  }
+}
+
+/* sums [R, d] += p [R, 64] times four groups of values */
+INLINE void add_values(const uint32_t *p, const uint32_t *const *v, float *sums, const int64_t d) {
+  for (int64_t at = 0; at < d; at += 32) {
+    __m512 acc[R][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) acc[r][0] = _mm512_loadu_ps(sums + r * d + at), acc[r][1] = _mm512_loadu_ps(sums + r * d + at + 16);
+    for (int g = 0; g < CHUNK; g++)
+      for (int e = 0; e < 8; e++) {
+        __m512bh a = (__m512bh)_mm512_loadu_si512(v[g] + e * d + at), b = (__m512bh)_mm512_loadu_si512(v[g] + e * d + at + 16);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+          __m512bh x = (__m512bh)_mm512_set1_epi32((int)p[r * 32 + g * 8 + e]);
+          acc[r][0] = _mm512_dpbf16_ps(acc[r][0], x, a);
+          acc[r][1] = _mm512_dpbf16_ps(acc[r][1], x, b);
+        }
+      }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      _mm512_storeu_ps(sums + r * d + at, acc[r][0]);
+      _mm512_storeu_ps(sums + r * d + at + 16, acc[r][1]);
+    }
+  }
+}
+
+INLINE __m512 hide(__m512 s, int64_t first, int64_t last) {
+  int64_t seen = last - first + 1;
+  __mmask16 some = seen >= GROUP ? 0xffff : seen <= 0 ? 0 : (__mmask16)((1u << seen) - 1);
+  return _mm512_mask_mov_ps(_mm512_set1_ps(HIDDEN), some, s);
+}
+
+typedef struct {
+  uint32_t q[ROWS * MOST_D / 2];
+  float sums[ROWS * MOST_D], total[ROWS * 16], top[ROWS];
+} item;
+
+/* One head's block of queries at positions first .. first + count - 1 over the groups in list, ascending; tail [2 d + 1] as from
+   select_blocks, or NULL: what the softmax starts with */
+INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const int32_t *list, int64_t groups, int64_t first,
+                        int64_t count, const float *q, int64_t q_step, float scale, const float *tail, float *out, int64_t step, float *lse,
+                        int64_t lse_step, const int64_t d) {
+  memset(w->sums, 0, (size_t)(ROWS * d) * sizeof(float));
+  memset(w->total, 0, sizeof w->total);
+  for (int r = 0; r < ROWS; r++) w->top[r] = HIDDEN;
+  for (int64_t r = 0; tail && tail[2 * d] > HIDDEN && r < count; r++) {
+    __m512 score = _mm512_setzero_ps();
+    for (int64_t j = 0; j < d; j += 16) score = _mm512_fmadd_ps(_mm512_loadu_ps(q + r * q_step + j), _mm512_loadu_ps(tail + j), score);
+    w->top[r] = _mm512_reduce_add_ps(score) * scale + tail[2 * d];
+    w->total[r * 16] = 1.0f;
+    memcpy(w->sums + r * d, tail + d, (size_t)d * sizeof(float));
+  }
+  for (int64_t at = 0; at < groups; at += CHUNK) {
+    const uint32_t *k[CHUNK], *v[CHUNK];
+    int64_t place[CHUNK], lowest = INT64_MAX;
+    for (int g = 0; g < CHUNK; g++) {
+      int64_t number = list[at + g < groups ? at + g : groups - 1];
+      k[g] = kp + number * d * 8, v[g] = vp + number * d * 8;
+      place[g] = at + g < groups ? number * GROUP : INT64_MAX / 2; /* behind every query */
+      if (place[g] < lowest) lowest = place[g];
+    }
+    int masked = place[CHUNK - 1] + GROUP - 1 > first;
+    for (int64_t row = 0; row < count; row += R) {
+      if (lowest > first + row + R - 1) continue;
+      float s[R * 64] __attribute__((aligned(64)));
+      uint32_t p[R * 32] __attribute__((aligned(64)));
+      scores(w->q + row * (d / 2), k, s, d);
+      for (int r = 0; r < R; r++) {
+        __m512 x[CHUNK];
+        for (int g = 0; g < CHUNK; g++) {
+          x[g] = _mm512_load_ps(s + r * 64 + g * 16);
+          if (masked) x[g] = hide(x[g], place[g], first + row + r);
+        }
+        __m512 most = _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
+        float top = w->top[row + r];
+        /* sums are only rescaled when they might overflow: powers up to 2^8 are as exact as others */
+        if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(top + 8.0f), _CMP_GT_OQ)) {
+          float now = _mm512_reduce_max_ps(most);
+          __m512 fade = power_of_two(_mm512_set1_ps(top - now));
+          float *total = w->total + (row + r) * 16, *sums = w->sums + (row + r) * d;
+          _mm512_storeu_ps(total, _mm512_mul_ps(_mm512_loadu_ps(total), fade));
+          for (int64_t j = 0; j < d; j += 16) _mm512_storeu_ps(sums + j, _mm512_mul_ps(_mm512_loadu_ps(sums + j), fade));
+          w->top[row + r] = top = now;
+        }
+        __m512 base = _mm512_set1_ps(top);
+        for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(_mm512_sub_ps(x[g], base));
+        float *total = w->total + (row + r) * 16;
+        _mm512_storeu_ps(total, _mm512_add_ps(_mm512_loadu_ps(total), _mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]))));
+        _mm512_store_si512(p + r * 32, (__m512i)_mm512_cvtne2ps_pbh(x[1], x[0]));
+        _mm512_store_si512(p + r * 32 + 16, (__m512i)_mm512_cvtne2ps_pbh(x[3], x[2]));
+      }
+      add_values(p, v, w->sums + row * d, d);
+    }
+  }
+  for (int64_t r = 0; r < count; r++) {
+    float total = _mm512_reduce_add_ps(_mm512_loadu_ps(w->total + r * 16));
+    __m512 share = _mm512_set1_ps(1.0f / total);
+    if (lse) lse[r * lse_step] = (w->top[r] + log2f(total)) * 0.69314718f;
+    for (int64_t j = 0; j < d; j += 16) _mm512_storeu_ps(out + r * step + j, _mm512_mul_ps(_mm512_loadu_ps(w->sums + r * d + j), share));
+  }
+}
+
+/* q and out: element (token, head, j) at token * qt + head * qh + j, t tokens at positions past .. past + t - 1.
+   indices [lists, rows, width] and counts [lists, rows]: blocks of `block` keys, ascending, of each row of 128 queries on the keys'
+   grid, for each kv head or each query head (lists is either number); a count of DENSE reads everything. counts NULL: everything for
+   all. tails [lists, rows, 2 d + 1] as from select_blocks, or NULL. lse [t, heads], or NULL, receives the logarithm of the sum of exponentials. Returns 0, or -1 without memory. */
+int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const int32_t *indices, const int32_t *counts, const float *tails,
+                  float *out, float *lse, int64_t qt, int64_t qh, int64_t ot, int64_t oh, int64_t t, int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists,
+                  int64_t width, int64_t block, float scale) {
+  int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
+  int64_t per = block / GROUP;
+  int failed = 0;
+#pragma omp parallel
+  {
+    item *w = aligned_alloc(64, (sizeof(item) + 63) / 64 * 64);
+    int32_t *list = malloc((size_t)(groups + CHUNK) * sizeof(int32_t));
+    if (!w || !list) {
+#pragma omp atomic write
+      failed = 1;
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t unit = 0; unit < rows * heads; unit++) {
+      if (!w || !list) continue;
+      int64_t row = rows - 1 - unit / heads, h = unit % heads, kv = h / (heads / hkv);
+      int64_t first = (begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens;
+      if (first < past) first = past;
+      int64_t last = (end - 1) / GROUP, count = 0;
+      int64_t own = (lists == heads ? h : kv) * rows + row;
+      const float *tail = counts && tails && counts[own] != DENSE ? tails + own * (2 * d + 1) : NULL;
+      if (!counts || counts[own] == DENSE) {
+        for (int64_t g = 0; g <= last; g++) list[count++] = (int32_t)g;
+      } else {
+        for (int64_t i = 0; i < counts[own]; i++)
+          for (int64_t g = indices[own * width + i] * per; g < (indices[own * width + i] + 1) * per && g <= last; g++) list[count++] = (int32_t)g;
+      }
+      const float *from = q + (first - past) * qt + h * qh;
+      float *to = out + (first - past) * ot + h * oh;
+      float *sum = lse ? lse + (first - past) * heads + h : NULL;
+      const uint32_t *k = kp + kv * groups * d * 8, *v = vp + kv * groups * d * 8;
+      take_queries(from, qt, end - first, (end - first + R - 1) / R * R, scale * 1.44269504f, w->q, d);
+      if (d == 64)
+        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, 64);
+      else if (d == 128)
+        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, 128);
+      else
+        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, d);
+    }
+    free(w);
+    free(list);
+  }
+  return failed ? -1 : 0;
+}
+
+/* How R sampled queries share their attention out: e, once it is finished; before that, e * 2^ref is a sum of exponentials */
+typedef struct {
+  float e[R], ref[R];
+} cell;
+
+typedef struct {
+  uint32_t q[MOST_SAMPLES * MOST_D / 2];
+} sample;
+
+/* Attention of up to R sampled queries at positions `at` over the groups in list, by cells of `per` <= 4 groups; sums of their shares
+   and of the squares are added to mean and square [cells]. lse [R]: base-2 logarithms of the sums of exponentials */
+INLINE void share_out(const uint32_t *q, const int64_t *at, int64_t count, const uint32_t *kp, const int32_t *list, int64_t groups, int64_t per,
+                      cell *cells, float *mean, float *square, float *lse, const int64_t d) {
+  float top[R], total[R];
+  int64_t first = at[0];
+  for (int r = 0; r < R; r++) top[r] = HIDDEN, first = r < count && at[r] < first ? at[r] : first;
+  for (int64_t begin = 0; begin < groups; begin += CHUNK) {
+    const uint32_t *k[CHUNK];
+    int64_t place[CHUNK];
+    for (int g = 0; g < CHUNK; g++) {
+      int64_t number = list[begin + g < groups ? begin + g : groups - 1];
+      k[g] = kp + number * d * 8;
+      place[g] = begin + g < groups ? number * GROUP : INT64_MAX / 2;
+    }
+    int masked = place[CHUNK - 1] + GROUP - 1 > first;
+    float s[R * 64] __attribute__((aligned(64)));
+    scores(q, k, s, d);
+    cell *own = cells + begin / per;
+    for (int r = 0; r < count; r++) {
+      __m512 x[CHUNK];
+      for (int g = 0; g < CHUNK; g++) {
+        x[g] = _mm512_load_ps(s + r * 64 + g * 16);
+        if (masked) x[g] = hide(x[g], place[g], at[r]);
+      }
+      __m512 most = _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
+      if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(top[r] + 8.0f), _CMP_GT_OQ)) top[r] = _mm512_reduce_max_ps(most);
+      __m512 base = _mm512_set1_ps(top[r]);
+      for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(_mm512_sub_ps(x[g], base));
+      if (per == 4)
+        own[0].e[r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]))), own[0].ref[r] = top[r];
+      else
+        for (int g = 0; g < CHUNK && begin + g < groups; g += per) {
+          own[g / per].e[r] = _mm512_reduce_add_ps(per == 2 ? _mm512_add_ps(x[g], x[g + 1]) : x[g]);
+          own[g / per].ref[r] = top[r];
+        }
+    }
+  }
+  int64_t number = (groups + per - 1) / per;
+  for (int r = 0; r < count; r++) {
+    total[r] = 0.0f;
+    for (int64_t c = 0; c < number; c++) {
+      float x = cells[c].ref[r] - top[r];
+      if (x < 0.0f) cells[c].e[r] *= x < -126.0f ? 0.0f : exp2f(x);
+      total[r] += cells[c].e[r];
+    }
+    lse[r] = top[r] + log2f(total[r]);
+    total[r] = 1.0f / total[r];
+  }
+  for (int64_t c = 0; c < number; c++)
+    for (int r = 0; r < count; r++) {
+      float x = cells[c].e[r] *= total[r];
+      mean[c] += x, square[c] += x * x;
+    }
+}
+
+/* The blocks with need >= bar, and all forced ones (need < 0 hides a block, forced ones have need >= 2): their number and mean mass */
+INLINE int64_t taken(const float *need, const float *mean, int64_t n, float bar, float *mass) {
+  __m512 sum = _mm512_setzero_ps(), limit = _mm512_set1_ps(bar);
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i += 16) {
+    __mmask16 some = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+    some = _mm512_mask_cmp_ps_mask(some, _mm512_maskz_loadu_ps(some, need + i), limit, _CMP_GE_OQ);
+    sum = _mm512_mask_add_ps(sum, some, sum, _mm512_maskz_loadu_ps(some, mean + i));
+    count += __builtin_popcount(some);
+  }
+  *mass = _mm512_reduce_add_ps(sum);
+  return count;
+}
+
+/* The highest bar that lets `mass` pass, then higher until at most cap blocks do */
+static float bar_for(const float *need, const float *mean, int64_t n, float mass, int64_t cap) {
+  float low = 0.0f, high = 2.0f, got;
+  for (int i = 0; i < 24; i++) {
+    float bar = i < 16 ? sqrtf(fmaxf(low, 1e-9f) * high) : 0.5f * (low + high);
+    if (taken(need, mean, n, bar, &got) > cap || got >= mass)
+      low = bar;
+    else
+      high = bar;
+  }
+  return taken(need, mean, n, low, &got) <= cap ? low : high;
+}
+
+/* Mean keys of blocks of `per` groups: pooled [hkv, blocks, d]; and mean values, unless NULL */
+static void pool_blocks(const uint32_t *kp, const uint32_t *vp, int64_t hkv, int64_t groups, int64_t tokens, int64_t per, int64_t d,
+                        float *pooled, float *values) {
+  int64_t blocks = (groups + per - 1) / per, size = per * GROUP;
+#pragma omp parallel for collapse(2) schedule(static)
+  for (int64_t h = 0; h < hkv; h++)
+    for (int64_t b = 0; b < blocks; b++) {
+      int64_t end = (b + 1) * per < groups ? (b + 1) * per : groups, count = (b + 1) * size < tokens ? size : tokens - b * size;
+      __m512i high = _mm512_set1_epi32((int)0xffff0000);
+      for (int64_t j = 0; j < d / 2; j++) {
+        __m512 even = _mm512_setzero_ps(), odd = even;
+        for (int64_t g = b * per; g < end; g++) {
+          __m512i x = _mm512_loadu_si512(kp + ((h * groups + g) * d / 2 + j) * 16);
+          even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
+          odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, high));
+        }
+        float *o = pooled + (h * blocks + b) * d + 2 * j;
+        o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
+      }
+      if (!values) continue;
+      for (int64_t j = 0; j < d; j += 16) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t e = b * per * 8; e < end * 8; e++) {
+          __m512i x = _mm512_loadu_si512(vp + (h * groups * 8 + e) * d + j);
+          sum = _mm512_add_ps(sum, _mm512_add_ps((__m512)_mm512_slli_epi32(x, 16), (__m512)_mm512_and_si512(x, high)));
+        }
+        _mm512_storeu_ps(values + (h * blocks + b) * d + j, _mm512_mul_ps(sum, _mm512_set1_ps(1.0f / (float)count)));
+      }
+    }
+}
+
+/* Blocks for every row of 128 queries, as attend_blocks takes them. One query in `stride` is scored; where a row sees more than
+   `candidates` blocks of 128 keys, only those whose mean key scores highest are. The first `sink` tokens, the row's own and `window`
+   tokens before it are always read; then blocks in order of need until `mass` of the samples' attention is captured, at most cap. captured
+   [lists, rows] receives the share. What is left out is summed up in one key and value for all of a row, tails [lists, rows, 2 d + 1]: the
+   means of its blocks' mean keys and values, weighted by the samples' attention, and a bias (in powers of two) with which that key gets
+   the share that the samples gave away; HIDDEN where that is nothing. Only where each query head has its list; else NULL.
+   Returns 0, or -1 without memory. */
+int select_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, int32_t *indices, int32_t *counts, float *captured, float *tails, int64_t qt, int64_t qh, int64_t t,
+                  int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists, int64_t width, int64_t block, int64_t stride,
+                  int64_t sink, int64_t window, int64_t cap, int64_t candidates, float mass, float scale) {
+  int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
+  int64_t per = block / GROUP, fine = per < CHUNK ? per : CHUNK, coarse = (tokens + 127) / 128, blocks = (tokens + block - 1) / block;
+  int64_t together = heads / lists, samples = ROWS / stride;
+  int64_t tiles = (together * samples + R - 1) / R, most_cells = groups / fine + CHUNK;
+  float *pooled = NULL, *mean_keys = NULL, *mean_values = NULL;
+  int failed = 0;
+  if (candidates < coarse) {
+    pooled = malloc((size_t)(hkv * coarse * d) * sizeof(float));
+    if (!pooled) return -1;
+    pool_blocks(kp, vp, hkv, groups, tokens, 8, d, pooled, NULL);
+  }
+  if (tails) {
+    mean_keys = malloc((size_t)(2 * hkv * blocks * d) * sizeof(float)), mean_values = mean_keys + hkv * blocks * d;
+    if (!mean_keys) {
+      free(pooled);
+      return -1;
+    }
+    pool_blocks(kp, vp, hkv, groups, tokens, per, d, mean_keys, mean_values);
+  }
+#pragma omp parallel
+  {
+    sample *w = aligned_alloc(64, (sizeof(sample) + 63) / 64 * 64);
+    int32_t *list = malloc((size_t)(groups + CHUNK) * sizeof(int32_t)), *name = malloc((size_t)(blocks + 1) * sizeof(int32_t));
+    cell *cells = malloc((size_t)(tiles * most_cells) * sizeof(cell));
+    float *mean = malloc((size_t)(3 * most_cells + 2 * coarse + tiles * R) * sizeof(float));
+    float *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells, *lse = far + 2 * coarse;
+    int ready = w && list && name && cells && mean;
+    if (!ready) {
+#pragma omp atomic write
+      failed = 1;
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t unit = 0; unit < rows * lists; unit++) {
+      if (!ready) continue;
+      int64_t row = rows - 1 - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
+      int64_t first = (begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
+      int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
+      const uint32_t *k = kp + kv * groups * d * 8;
+      for (int64_t i = 0; i < samples; i++) {
+        at[i] = first + stride - 1 + i * stride;
+        at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
+      }
+      float edge = 0.0f; /* the score from which a block of 128 is a candidate */
+      if (seen > candidates) {
+        for (int64_t b = 0; b < seen; b++) far[b] = HIDDEN;
+        for (int64_t g = 0; g < together; g++)
+          for (int64_t i = 0; i < samples; i++) {
+            const float *x = q + (at[i] - past) * qt + (h * together + g) * qh;
+            for (int64_t b = 0; b < seen; b++) {
+              const float *y = pooled + (kv * coarse + b) * d;
+              __m512 sum = _mm512_setzero_ps();
+              for (int64_t j = 0; j < d; j += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(x + j), _mm512_loadu_ps(y + j), sum);
+              far[coarse + b] = _mm512_reduce_add_ps(sum);
+            }
+            float most = HIDDEN; /* samples are compared by how far a block is below their best */
+            for (int64_t b = 0; b < seen; b++) most = far[coarse + b] > most ? far[coarse + b] : most;
+            for (int64_t b = 0; b < seen; b++) far[b] = fmaxf(far[b], far[coarse + b] - most);
+          }
+        float low = HIDDEN, high = 1.0f;
+        for (int64_t b = 0; b < seen; b++) low = b && far[b] > low ? low : far[b];
+        for (int i = 0; i < 20; i++) {
+          float middle = 0.5f * (low + high);
+          int64_t above = 0;
+          for (int64_t b = 0; b < seen; b++) above += far[b] >= middle;
+          if (above > candidates)
+            low = middle;
+          else
+            high = middle;
+        }
+        edge = high;
+      }
+      for (int64_t b = 0; b < seen; b++) {
+        int always = b * 128 < sink || (b + 1) * 128 > first - window;
+        if (seen > candidates && far[b] < edge && !always) continue;
+        for (int64_t g = b * 8; g < (b + 1) * 8 && g <= last; g++) {
+          if (g % per == 0) name[number++] = (int32_t)(g / per);
+          list[count++] = (int32_t)g;
+        }
+      }
+      int64_t fines = (count + fine - 1) / fine;
+      memset(mean, 0, (size_t)fines * sizeof(float));
+      memset(square, 0, (size_t)fines * sizeof(float));
+      for (int64_t g = 0; g < together; g++) {
+        for (int64_t i = 0; i < samples; i++)
+          take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
+        for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
+        for (int64_t i = 0; i < samples; i += R) {
+          int64_t some = samples - i < R ? samples - i : R, tile = (g * samples + i) / R;
+          cell *own = cells + tile * most_cells;
+          if (d == 64)
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, 64);
+          else if (d == 128)
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, 128);
+          else
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, d);
+        }
+      }
+      if (per > fine) /* cells of 64 keys to blocks of 128 */
+        for (int64_t i = 0; i < number; i++) {
+          int64_t two = 2 * i + 1 < fines;
+          /* squares of sums are not known any more; this is their upper bound's mean */
+          mean[i] = mean[2 * i] + (two ? mean[2 * i + 1] : 0.0f), square[i] = square[2 * i] + (two ? square[2 * i + 1] : 0.0f);
+        }
+      float weight = 1.0f / (float)(together * samples), got;
+      for (int64_t i = 0; i < number; i++) {
+        int64_t from = name[i] * block;
+        mean[i] *= weight;
+        need[i] = sqrtf(square[i] * weight) + (from < sink || from + block > first - window ? 2.0f : 0.0f);
+      }
+      float bar = bar_for(need, mean, number, mass, cap);
+      taken(need, mean, number, bar, &got);
+      int32_t *out = indices + (h * rows + row) * width, most = 0;
+      for (int64_t i = 0; i < number && most < width; i++)
+        if (need[i] >= bar) out[most++] = name[i];
+      counts[h * rows + row] = most;
+      for (int64_t i = most; i < width; i++) out[i] = INT32_MAX;
+      captured[h * rows + row] = got;
+      if (!tails) continue;
+      float *key = tails + (h * rows + row) * (2 * d + 1), *value = key + d, rest = 0.0f, away = 0.0f, lent = 0.0f;
+      memset(key, 0, (size_t)(2 * d) * sizeof(float));
+      for (int64_t i = 0; i < number; i++)
+        if (need[i] < bar) {
+          const float *k = mean_keys + (kv * blocks + name[i]) * d, *v = mean_values + (kv * blocks + name[i]) * d;
+          __m512 share = _mm512_set1_ps(mean[i]);
+          for (int64_t j = 0; j < d; j += 16) {
+            _mm512_storeu_ps(key + j, _mm512_fmadd_ps(share, _mm512_loadu_ps(k + j), _mm512_loadu_ps(key + j)));
+            _mm512_storeu_ps(value + j, _mm512_fmadd_ps(share, _mm512_loadu_ps(v + j), _mm512_loadu_ps(value + j)));
+          }
+          rest += mean[i];
+        }
+      key[2 * d] = HIDDEN;
+      if (rest < 1e-5f) continue;
+      for (int64_t j = 0; j < 2 * d; j++) key[j] /= rest;
+      for (int64_t i = 0; i < samples; i++) {
+        const float *x = q + (at[i] - past) * qt + h * qh;
+        const cell *own = cells + i / R * most_cells;
+        float left = 0.0f, score = 0.0f;
+        for (int64_t c = 0; c < number; c++)
+          if (need[c] < bar) left += own[c].e[i % R];
+        for (int64_t j = 0; j < d; j++) score += x[j] * key[j];
+        left = left < 0.999f ? left : 0.999f;
+        away += left / (1.0f - left);
+        lent += exp2f(fminf(score * scale * 1.44269504f - lse[i] - log2f(1.0f - left), 60.0f));
+      }
+      if (away > 0.0f && lent > 0.0f) key[2 * d] = log2f(away / lent);
+    }
+    free(w);
+    free(list);
+    free(name);
+    free(cells);
+    free(mean);
+  }
+  free(pooled);
+  free(mean_keys);
+  return failed ? -1 : 0;
+}
+
+#else
+
+int available(void) { return 0; }
+
+#endif
