@@ -83,6 +83,10 @@ class EngineSettings:
     cache_megabytes: int = 384
     """Memory for what the model has read (its KV cache). More holds longer and more contexts at once."""
 
+    cache_type: Literal["float", "int8"] = "float"
+    """How keys and values are kept. `int8` holds 3.7 times as many tokens in the same memory and decodes long contexts
+    quicker; answers differ a little."""
+
     idle_minutes: float = 15.0
     """The engine leaves after so many minutes without a request. 0 keeps it for ever."""
 

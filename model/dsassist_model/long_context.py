@@ -8,6 +8,7 @@ each attending to the cached past.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,12 +16,60 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels import paged_attention
+from dsassist_kernels.paged_attention import PAGE
 from dsassist_kernels.paged_attention.reference import gather
-from dsassist_kernels.sparse_attention import BLOCK, Sparsity, attend, compute_dtype, dense_attention, select
+from dsassist_kernels.paged_decode import paged_decode
+from dsassist_kernels.sparse_attention import (
+    BLOCK,
+    Selection,
+    Sparsity,
+    attend,
+    compiled,
+    compute_dtype,
+    dense_attention,
+    packs,
+    select,
+)
 
-__all__ = ["LongContext", "Way"]
+__all__ = ["Far", "LayerPages", "LongContext", "Way"]
 
 Way = Literal["paged", "dense", "sparse"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPages:
+    """One layer's part of the cache."""
+
+    keys: Tensor
+    """[P, kv heads, D, 64]"""
+    values: Tensor
+    """[P, kv heads, 64, D]"""
+    scales: paged_attention.Scales | None = None
+    """Of int8 pages, [P, kv heads, 64] each."""
+    bounds: Tensor | None = None
+    """[P, kv heads, 2, D] float32: least and largest components of the keys of full pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """Pooled keys and values of one layer that stand for tokens whose pages were given back."""
+
+    keys: Tensor
+    """[kv heads, M, D] float32"""
+    values: Tensor
+    """[kv heads, M, D] float32"""
+    tokens: int
+    """Tokens that each stands for."""
+
+    def merge(self, q: Tensor, near: Tensor, lse: Tensor) -> Tensor:
+        """``near`` [T, heads, D], attention over the pages, whose sums of exponentials are ``lse`` [T, heads], with
+        these besides."""
+        t, heads, d = q.shape
+        grouped = q.float().reshape(t, self.keys.shape[0], -1, d)
+        scores = torch.einsum("tkgd,kmd->tkgm", grouped, self.keys) * d**-0.5 + math.log(self.tokens)
+        own = torch.einsum("tkgm,kmd->tkgd", scores.softmax(-1), self.values).reshape(t, heads, d)
+        share = torch.sigmoid(scores.logsumexp(-1).reshape(t, heads) - lse).unsqueeze(-1)
+        return torch.lerp(near.float(), own, share).to(near.dtype)
 
 
 @dataclass(slots=True)
@@ -37,18 +86,22 @@ class LongContext:
     sparse_from: int = 4096
     """Tokens from which leaving keys out is faster than reading all (measured: benchmarks/long_context.py)."""
     dtype: torch.dtype | None = None
-    """Type of gathered attention; None for the machine's fastest."""
+    """Type of gathered attention; None for the machine's fastest way, which may be the compiled kernel."""
+    decode_tokens: int = 4096
+    """Tokens of the pages that a decoded token reads …"""
+    decode_from: int = 8192
+    """… where it sees at least so many (measured: benchmarks/long_context.py); 0 reads all, always."""
     read: int = 0
-    """Blocks of keys that sparse layers read so far, over all heads."""
+    """Keys that sparse layers read so far, a block of queries and list of blocks each."""
     visible: int = 0
-    """Blocks that dense layers would have read in their place."""
+    """Keys that dense layers would have read in their place."""
 
     @classmethod
-    def for_machine(cls, device: torch.device, dtype: torch.dtype) -> LongContext:
-        """The settings for a model on ``device`` whose cache is in ``dtype``: where attention has a type that is
-        faster than its own (bfloat16 with AMX), pages are worth gathering for any whole chunk of a prompt."""
-        probe = torch.empty(0, device=device, dtype=dtype)
-        return cls() if compute_dtype(probe) == dtype else cls(gathered_from=256)
+    def for_machine(cls, device: torch.device, dtype: torch.dtype, head_dim: int) -> LongContext:
+        """The settings for a model on ``device`` that computes in ``dtype``: where attention has a way that is faster
+        than that type's (bfloat16), keys are worth packing or gathering for any whole chunk of a prompt."""
+        probe = torch.empty(0, head_dim, device=device, dtype=dtype)
+        return cls(gathered_from=256) if packs(probe) or compute_dtype(probe) != dtype else cls()
 
     def way(self, layer: int, queries: int, tokens: int) -> Way:
         """What is run for ``queries`` new tokens of ``tokens`` in all. Depends on nothing else."""
@@ -59,25 +112,85 @@ class LongContext:
         return "sparse"
 
     def attend(
-        self, layer: int, q: Tensor, keys: Tensor, values: Tensor, table: Tensor, past: int, *, last: bool
+        self,
+        layer: int,
+        q: Tensor,
+        pages: LayerPages,
+        table: Tensor,
+        past: int,
+        *,
+        last: bool,
+        far: Far | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """``q`` [T, heads, D] over one layer's pages → [T, heads, D]; see ``paged_attention.attend``.
 
-        ``last`` says whether the prompt ends with this segment: then its last blocks read everything.
+        ``last`` says whether the prompt ends with this segment: then its last blocks read everything. ``far`` is
+        attended to besides the pages; ``asked`` [pages] is added to where a page's keys were chosen.
         """
+        way = self.way(layer, q.shape[0], past + q.shape[0])
+        table = table[: -(-(past + q.shape[0]) // PAGE)]
+        if far is None:
+            return self._near(way, layer, q, pages, table, past, last=last, asked=asked, lse=None)
+        parts, step = [], q.shape[0] if way != "paged" else paged_attention.FEW_QUERIES
+        for at in range(0, q.shape[0], step):
+            part = q[at : at + step]
+            lse = torch.zeros(part.shape[:2], device=q.device)
+            near = self._near(way, layer, part, pages, table, past + at, last=last, asked=asked, lse=lse)
+            parts.append(far.merge(part, near, lse))
+        return torch.cat(parts)
+
+    def _near(
+        self,
+        way: Way,
+        layer: int,
+        q: Tensor,
+        pages: LayerPages,
+        table: Tensor,
+        past: int,
+        *,
+        last: bool,
+        asked: Tensor | None,
+        lse: Tensor | None,
+    ) -> Tensor:
         tokens = past + q.shape[0]
-        way = self.way(layer, q.shape[0], tokens)
         if way == "paged":
-            return paged_attention.attend(q, keys, values, table, past)
+            return self._paged(layer, q, pages, table, past, lse)
+        sparsity = self.sparsity if last else self._inner
+        if self.dtype is None and packs(q) and pages.keys.dtype in (torch.float32, torch.int8):
+            packed = compiled.pack_pages(pages.keys, pages.values, table, tokens, pages.scales)
+            chosen = compiled.select(q, packed, past, sparsity) if way == "sparse" else None
+            if chosen:
+                self._count(chosen, past, asked)
+            return compiled.attend(q, packed, past, chosen, lse)
+        if lse is not None:
+            return self._paged(layer, q, pages, table, past, lse)
         dtype = self.dtype or compute_dtype(q)
-        pages = table[: -(-tokens // paged_attention.PAGE)]
-        k, v = (x[None].to(dtype) for x in gather(keys, values, pages, tokens))
+        k, v = (x[None].to(dtype) for x in gather(pages.keys, pages.values, table, tokens, pages.scales))
         query = q.transpose(0, 1)[None].to(dtype)
         if way == "dense":
             return dense_attention(query, k, v, past)[0].transpose(0, 1).to(q.dtype)
-        chosen = select(query, k, past, self.sparsity if last else self._inner)
-        self._count(chosen.counts, past)
-        return attend(query, k, v, chosen, past)[0].transpose(0, 1).to(q.dtype)
+        chosen = select(query, k, past, sparsity)
+        self._count(chosen, past, asked)
+        backend = "cpu" if q.device.type == "cpu" else None
+        return attend(query, k, v, chosen, past, backend=backend)[0].transpose(0, 1).to(q.dtype)
+
+    def _paged(self, layer: int, q: Tensor, pages: LayerPages, table: Tensor, past: int, lse: Tensor | None) -> Tensor:
+        choice = None
+        if self.decode_from and self.mode != "dense" and pages.bounds is not None and layer >= self.dense_layers:
+            choice = paged_attention.Choice(pages.bounds, self.decode_tokens, self.decode_from)
+        if q.is_cuda and q.shape[0] == 1 and lse is None:
+            tokens = torch.tensor([past + 1], dtype=torch.int32, device=q.device)
+            bounds = choice.bounds if choice and past + 1 >= choice.start else None
+            return paged_decode(
+                *(q, pages.keys, pages.values, table[None], tokens),
+                bounds=bounds,
+                budget=self.decode_tokens,
+                scales=pages.scales,
+            )
+        return paged_attention.attend(
+            q, pages.keys, pages.values, table, past, scales=pages.scales, choice=choice, lse=lse
+        )
 
     @property
     def density(self) -> float:
@@ -89,9 +202,12 @@ class LongContext:
         """The settings in the middle of a prompt, where no query is the last."""
         return replace(self.sparsity, dense_tail=0)
 
-    def _count(self, counts: Tensor, past: int) -> None:
-        if counts.is_cuda:  # would wait for the device
+    def _count(self, chosen: Selection, past: int, asked: Tensor | None) -> None:
+        if chosen.counts.is_cuda:  # would wait for the device
             return
-        rows = (torch.arange(counts.shape[2]) + past // BLOCK + 1).expand_as(counts)
-        self.read += int(torch.where(counts < 0, rows, counts).sum())
-        self.visible += int(rows.sum())
+        read, visible = (int(x) * chosen.block for x in chosen.read(past))
+        self.read += read
+        self.visible += visible
+        if asked is not None:
+            place = chosen.indices.flatten().long() * chosen.block // PAGE
+            asked += torch.bincount(place[place < len(asked)], minlength=len(asked))

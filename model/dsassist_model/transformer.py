@@ -17,8 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dsassist_kernels.kv_int8 import quantize
 from dsassist_kernels.packed_linear import cheap_rows
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
+from dsassist_kernels.paged_decode import page_bounds
 from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig
 from dsassist_model.linear import (
@@ -38,7 +40,7 @@ from dsassist_model.linear import (
     Sublayer,
     dequantize,
 )
-from dsassist_model.long_context import LongContext
+from dsassist_model.long_context import Far, LayerPages, LongContext
 from dsassist_model.memory import in_huge_pages
 
 __all__ = ["KVPool", "Segment", "Transformer"]
@@ -51,28 +53,82 @@ class Segment:
 
     tokens: Sequence[int]
     past: int
-    """Tokens of the sequence that are in the cache already."""
+    """Tokens of the sequence that are in the table's pages already."""
     table: Tensor
     outputs: int = 1
     """For how many of the last tokens the hidden state is wanted."""
     last: bool = True
     """Whether the prompt ends here, or more of it follows in a later pass."""
+    start: int | None = None
+    """Position of the first token in the text; None for ``past``. More than that where pages were given back."""
+    far: Callable[[int], Far | None] | None = None
+    """What stands for those pages in a layer."""
+    asked: Tensor | None = None
+    """[pages] float32, counts how often a page's keys were chosen."""
+
+    @property
+    def position(self) -> int:
+        """Of the first token in the text."""
+        return self.past if self.start is None else self.start
 
 
 class KVPool:
-    """Pages of all layers: ``keys`` [L, P, kv heads, D, 64], ``values`` [L, P, kv heads, 64, D]."""
+    """Pages of all layers: ``keys`` [L, P, kv heads, D, 64], ``values`` [L, P, kv heads, 64, D]; where they are int8,
+    ``key_scale`` and ``value_scale`` [L, P, kv heads, 64]; ``bounds`` [L, P, kv heads, 2, D] of the keys of full
+    pages."""
 
     def __init__(self, config: ModelConfig, pages: int, device: torch.device, dtype: torch.dtype) -> None:
-        heads, d = config.num_kv_heads, config.head_dim
+        layers, heads, d = config.num_layers, config.num_kv_heads, config.head_dim
+
         # not zeroed: a page is mapped when it is first written, so an unused budget costs no memory
-        self.keys = torch.empty(config.num_layers, pages, heads, d, PAGE, device=device, dtype=dtype)
-        self.values = torch.empty(config.num_layers, pages, heads, PAGE, d, device=device, dtype=dtype)
+        def empty(*shape: int, kind: torch.dtype = torch.float32) -> Tensor:
+            return torch.empty(layers, pages, heads, *shape, device=device, dtype=kind)
+
+        self.keys, self.values = empty(d, PAGE, kind=dtype), empty(PAGE, d, kind=dtype)
+        self.bounds = empty(2, d)
+        whole = dtype == torch.int8
+        self.key_scale, self.value_scale = (empty(PAGE), empty(PAGE)) if whole else (None, None)
         self.pages = pages
+
+    def layer(self, i: int) -> LayerPages:
+        """One layer's pages."""
+        scales = None
+        if self.key_scale is not None and self.value_scale is not None:
+            scales = self.key_scale[i], self.value_scale[i]
+        return LayerPages(self.keys[i], self.values[i], scales, self.bounds[i])
+
+    def copy(self, page: int, to: int) -> None:
+        """Copy what a page holds, in all layers."""
+        for part in (self.keys, self.values, self.bounds, self.key_scale, self.value_scale):
+            if part is not None:
+                part[:, to] = part[:, page]
+
+    def load(self, page: int, place: int, count: int) -> tuple[Tensor, Tensor]:
+        """``count`` tokens from ``place`` on: keys [L, kv heads, D, n] and values [L, kv heads, n, D], floating."""
+        part = slice(place, place + count)
+        keys, values = self.keys[:, page, :, :, part], self.values[:, page, :, part]
+        if self.key_scale is None or self.value_scale is None:
+            return keys.clone(), values.clone()
+        key_scale, value_scale = (scale[:, page, :, part] for scale in (self.key_scale, self.value_scale))
+        return keys * key_scale.unsqueeze(2), values * value_scale.unsqueeze(3)
+
+    def store(self, page: int, place: int, keys: Tensor, values: Tensor) -> None:
+        """The inverse of ``load``, rounded anew where pages are int8. A page is full once its last place is written."""
+        end = place + keys.shape[3]
+        part = slice(place, end)
+        if self.key_scale is None or self.value_scale is None:
+            self.keys[:, page, :, :, part], self.values[:, page, :, part] = keys, values
+        else:
+            self.keys[:, page, :, :, part], self.key_scale[:, page, :, part] = quantize(keys, dim=2)
+            self.values[:, page, :, part], self.value_scale[:, page, :, part] = quantize(values, dim=3)
+        if end == PAGE:
+            self.bounds[:, page] = page_bounds(self.load(page, 0, PAGE)[0])
 
     @staticmethod
     def bytes_per_page(config: ModelConfig, dtype: torch.dtype) -> int:
         """Bytes of one page over all layers."""
-        return 2 * config.num_layers * config.num_kv_heads * config.head_dim * PAGE * dtype.itemsize
+        token = 2 * (config.head_dim * dtype.itemsize + (4 if dtype == torch.int8 else 0))
+        return config.num_layers * config.num_kv_heads * (token * PAGE + 2 * config.head_dim * 4)
 
 
 @dataclass(slots=True)
@@ -95,7 +151,8 @@ class Transformer:
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
         # a model that was asked for in one type computes everything in it: it is what others are compared with
-        self.long_context = LongContext.for_machine(device, self.dtype) if dtype is None else LongContext(dtype=dtype)
+        own = LongContext.for_machine(device, self.dtype, config.head_dim)
+        self.long_context = own if dtype is None else LongContext(dtype=dtype)
         self._tensors = _placed(config, tensors) if dtype is None and device.type == "cpu" else tensors
         self._as_stored = dtype is None
         self.embed = self._embedding()
@@ -109,9 +166,9 @@ class Transformer:
         """Rows of a pass that take hardly longer than one; drafts are as long as that."""
         self._tensors = {}  # the layers hold what they use
 
-    def new_pool(self, pages: int) -> KVPool:
-        """An empty cache of ``pages`` × 64 tokens."""
-        return KVPool(self.config, pages, self.device, self.dtype)
+    def new_pool(self, pages: int, dtype: torch.dtype | None = None) -> KVPool:
+        """An empty cache of ``pages`` × 64 tokens, in the model's type or in ``dtype`` (int8)."""
+        return KVPool(self.config, pages, self.device, dtype or self.dtype)
 
     @torch.inference_mode()
     def forward(self, segments: Sequence[Segment], pool: KVPool, check: Callable[[], None] | None = None) -> Tensor:
@@ -122,7 +179,9 @@ class Transformer:
         then undefined.
         """
         tokens = torch.tensor([t for s in segments for t in s.tokens], device=self.device)
-        positions = torch.cat([torch.arange(s.past, s.past + len(s.tokens), device=self.device) for s in segments])
+        positions = torch.cat(
+            [torch.arange(s.position, s.position + len(s.tokens), device=self.device) for s in segments]
+        )
         slots = torch.cat([_slots(s) for s in segments])
         cos, sin = self.cos[positions], self.sin[positions]
         x = self.embed(tokens)
@@ -130,13 +189,18 @@ class Transformer:
         for i, layer in enumerate(self.layers):
             if check is not None:
                 check()
-            keys, values = pool.keys[i], pool.values[i]
+            pages = pool.layer(i)
             qkv = layer.qkv(x)
-            q = rotate_and_store(qkv, cos, sin, slots, keys, values, heads)
+            q = rotate_and_store(
+                qkv, cos, sin, slots, pages.keys, pages.values, heads, scales=pages.scales, bounds=pages.bounds
+            )
             mixed, start = [], 0
             for s in segments:
                 end = start + len(s.tokens)
-                piece = self.long_context.attend(i, q[start:end], keys, values, s.table, s.past, last=s.last)
+                far = s.far(i) if s.far else None
+                piece = self.long_context.attend(
+                    i, q[start:end], pages, s.table, s.past, last=s.last, far=far, asked=s.asked
+                )
                 mixed.append(piece.reshape(end - start, -1))
                 start = end
             if i + 1 == len(self.layers):  # from here on only the wanted rows matter

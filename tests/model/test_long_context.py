@@ -11,7 +11,7 @@ from torch import Tensor
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_kernels.paged_attention import attend as paged
 from dsassist_kernels.sparse_attention import Sparsity
-from dsassist_model.long_context import LongContext
+from dsassist_model.long_context import LayerPages, LongContext
 
 
 class Prompt:
@@ -35,7 +35,9 @@ class Prompt:
         for at in range(0, self.n, segment):
             end = min(at + segment, self.n)
             table = self.table[: -(-end // PAGE)]
-            got = context.attend(layer, self.q[at:end], self.keys, self.values, table, at, last=end == self.n)
+            got = context.attend(
+                layer, self.q[at:end], LayerPages(self.keys, self.values), table, at, last=end == self.n
+            )
             parts.append(got)
         return torch.cat(parts)
 

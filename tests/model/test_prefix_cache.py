@@ -92,3 +92,43 @@ def test_no_sequence_sees_anothers_text(bodies: list[list[int]]) -> None:
         cached = marked.run(tokens)
         assert cached < len(tokens)
     assert marked.cache.used <= 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8])
+def test_what_is_stored_is_loaded_and_copied(dtype: torch.dtype) -> None:
+    config = ModelConfig("llama", 10, 8, 8, 3, 2, 2, 16, 1e4, None, 1e-6, 4096, False, True)
+    pool = KVPool(config, 4, torch.device("cpu"), dtype)
+    keys, values = torch.randn(3, 2, 16, 64), torch.randn(3, 2, 64, 16)
+    pool.store(1, 0, keys[..., :40], values[:, :, :40])
+    pool.store(1, 40, keys[..., 40:], values[:, :, 40:])
+    pool.copy(1, 2)
+    got_keys, got_values = pool.load(2, 10, 50)
+    step = 0.0 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(got_keys, keys[..., 10:60], rtol=0, atol=step)
+    torch.testing.assert_close(got_values, values[:, :, 10:60], rtol=0, atol=step)
+    torch.testing.assert_close(pool.bounds[:, 2, :, 0], keys.amin(-1), rtol=0, atol=step)
+    torch.testing.assert_close(pool.bounds[:, 2, :, 1], keys.amax(-1), rtol=0, atol=step)
+
+
+def test_pages_given_back_are_free_and_the_rest_stays_in_order() -> None:
+    marked = Marked(8)
+    text = list(range(1000, 1320))
+    marked.run(text[:64])
+    cache = marked.cache
+    lease = cache.match(text)
+    cache.grow(lease, 320)
+    lease.tokens = 320
+    pages = list(lease.pages)
+    assert len(lease.shared) == 1
+    cache.drop(lease, [1, 3])
+    assert lease.pages == [pages[0], pages[2], pages[4]]
+    assert (lease.held, lease.dropped) == (192, 128)
+    assert cache.missing(lease, 320 + 64) == 0
+    assert cache.missing(lease, 320 + 64 * 6) == 1
+    cache.grow(lease, 320 + 64)
+    assert len(lease.pages) == 4
+    cache.keep(lease, text)
+    # what was shared is found again; what has a hole was not kept
+    assert marked.run(text) == 64
+    cache.clear()
+    assert cache.used == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["dequantize_pages", "quantize_pages"]
+__all__ = ["dequantize_pages", "quantize", "quantize_pages"]
 
 
 def quantize_pages(pages: Tensor, *, token_dim: int) -> tuple[Tensor, Tensor]:
@@ -17,10 +17,14 @@ def quantize_pages(pages: Tensor, *, token_dim: int) -> tuple[Tensor, Tensor]:
 
     Rounded to nearest, so an element is off by at most half its token's scale. A token of zeros has scale 1.
     """
-    other = _other(token_dim)
-    top = pages.float().abs().amax(other, keepdim=True)
+    return quantize(pages, dim=_other(token_dim))
+
+
+def quantize(x: Tensor, *, dim: int) -> tuple[Tensor, Tensor]:
+    """``x`` as int8 with one float32 scale for all of ``dim``, which the scales do not have."""
+    top = x.float().abs().amax(dim, keepdim=True)
     scale = torch.where(top > 0, top / 127.0, 1.0)
-    return (pages.float() / scale).round().clamp(-127, 127).to(torch.int8), scale.squeeze(other)
+    return (x.float() / scale).round().clamp(-127, 127).to(torch.int8), scale.squeeze(dim)
 
 
 def dequantize_pages(pages: Tensor, scale: Tensor, *, token_dim: int, dtype: torch.dtype = torch.float32) -> Tensor:

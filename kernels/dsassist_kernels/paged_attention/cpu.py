@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from dsassist_kernels import native
 from dsassist_kernels.paged_attention import reference, sdpa
+from dsassist_kernels.paged_attention.reference import PAGE, Scales
 
-__all__ = ["FEW_QUERIES", "attend", "rotate_and_store"]
+__all__ = ["FEW_QUERIES", "Choice", "attend", "rotate_and_store"]
 
 FEW_QUERIES = 32
 """Up to here each query is computed alone, which makes a draft's verification bitwise equal to decoding token by
@@ -27,35 +29,82 @@ def _library() -> ctypes.CDLL | None:
     return native.compiled(_SOURCE)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which queries read chosen pages only, and how many."""
+
+    bounds: Tensor
+    """[P, kv heads, 2, D] float32, as ``rotate_and_store`` keeps them."""
+    tokens: int
+    """Tokens of the pages that are read; at least three pages."""
+    start: int
+    """Queries that see fewer tokens read everything."""
+
+    def __post_init__(self) -> None:
+        if self.tokens < 3 * PAGE:
+            raise ValueError(f"a choice of {self.tokens} tokens has no room beside the first and the newest page")
+
+
 def rotate_and_store(
-    qkv: Tensor, cos: Tensor, sin: Tensor, slots: Tensor, keys: Tensor, values: Tensor, heads: int
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    slots: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    heads: int,
+    scales: Scales | None = None,
+    bounds: Tensor | None = None,
 ) -> Tensor:
     """See ``dsassist_kernels.paged_attention.rotate_and_store``."""
     lib = _library()
-    if lib is None or keys.dtype != torch.float32:
-        return reference.rotate_and_store(qkv, cos, sin, slots, keys, values, heads)
+    if lib is None or not _known(keys, scales):
+        return reference.rotate_and_store(qkv, cos, sin, slots, keys, values, heads, scales, bounds)
     _, kv_heads, d, _ = keys.shape
     t = qkv.shape[0]
     q = torch.empty(t, heads, d)
     sizes = (ctypes.c_int64(value) for value in (t, heads, kv_heads, d))
-    lib.rotate_and_store(*map(native.pointer, (qkv, cos, sin, slots, q, keys, values)), *sizes)
+    tensors = (qkv, cos, sin, slots, q, keys, values, *(scales or (None, None)), bounds)
+    lib.rotate_and_store(*map(native.pointer, tensors), *sizes)
     return q
 
 
-def attend(q: Tensor, keys: Tensor, values: Tensor, table: Tensor, past: int) -> Tensor:
+def attend(
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    table: Tensor,
+    past: int,
+    scales: Scales | None = None,
+    choice: Choice | None = None,
+    lse: Tensor | None = None,
+) -> Tensor:
     """See ``dsassist_kernels.paged_attention.attend``."""
     lib = _library()
     t, heads, d = q.shape
+    if lse is not None and not reports_lse(q, keys, scales):
+        return reference.attend(q, keys, values, table, past, scales, lse)
     if t > FEW_QUERIES:
-        return sdpa.attend(q, keys, values, table, past)
-    if lib is None or keys.dtype != torch.float32 or d > LARGEST_HEAD:
+        return sdpa.attend(q, keys, values, table, past, scales)
+    if lib is None or not _known(keys, scales) or d > LARGEST_HEAD:
         # one at a time, so that the result of a query does not depend on how many are asked
-        rows = [sdpa.attend(q[i : i + 1], keys, values, table, past + i) for i in range(t)]
+        rows = [sdpa.attend(q[i : i + 1], keys, values, table, past + i, scales) for i in range(t)]
         return torch.cat(rows)
     q = q.contiguous()
     out = torch.empty_like(q)
-    sizes = (ctypes.c_int64(value) for value in (t, heads, keys.shape[1], d, past))
-    tensors = map(native.pointer, (q, keys, values, table, out))
+    limits = (choice.tokens // PAGE, choice.start) if choice else (0, 0)
+    sizes = (ctypes.c_int64(value) for value in (t, heads, keys.shape[1], d, past, *limits))
+    bounds = choice.bounds if choice else None
+    tensors = map(native.pointer, (q, keys, values, *(scales or (None, None)), bounds, table, out, lse))
     if lib.attend_few(*tensors, *sizes, ctypes.c_float(d**-0.5)):
         raise MemoryError(f"no memory for the scores of {past + t} tokens")
     return out
+
+
+def reports_lse(q: Tensor, keys: Tensor, scales: Scales | None) -> bool:
+    """Whether the compiled kernel computes ``q``; elsewhere sums of exponentials come from the slow definition."""
+    return q.shape[0] <= FEW_QUERIES and _library() is not None and _known(keys, scales) and q.shape[2] <= LARGEST_HEAD
+
+
+def _known(keys: Tensor, scales: Scales | None) -> bool:
+    return keys.dtype == (torch.float32 if scales is None else torch.int8)

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsassist_kernels.paged_attention.reference import gather
+from dsassist_kernels.paged_attention.reference import Scales, gather
 
 __all__ = ["attend"]
 
 
-def attend(q: Tensor, keys: Tensor, values: Tensor, table: Tensor, past: int) -> Tensor:
+def attend(q: Tensor, keys: Tensor, values: Tensor, table: Tensor, past: int, scales: Scales | None = None) -> Tensor:
     """See ``dsassist_kernels.paged_attention.attend``."""
     t, heads, _ = q.shape
-    k, v = gather(keys, values, table, past + t)
+    k, v = gather(keys, values, table, past + t, scales)
     group = heads // k.shape[0]
     # expanded views cost nothing on the CPU's kernel and keep CUDA's flash kernel eligible
     k = k.to(q.dtype)[:, None].expand(-1, group, -1, -1).reshape(1, heads, past + t, -1)

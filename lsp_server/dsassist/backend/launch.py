@@ -42,6 +42,8 @@ def command(engine: EngineSettings) -> list[str]:
         *("--model", engine.model),
         *("--device", engine.device),
         *("--idle-minutes", f"{engine.idle_minutes:g}"),
+        *("--cache-megabytes", str(max(1, engine.cache_megabytes))),
+        *("--cache-type", engine.cache_type),
         *(("--threads", str(engine.threads)) if engine.threads else ()),
     ]
 

@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
         idle_minutes: Annotated[
             float | None, typer.Option(min=0, help="Leave after so long without a request; 0 never.")
         ] = None,
+        cache_megabytes: Annotated[int | None, typer.Option(min=1, help="Memory of the KV cache.")] = None,
+        cache_type: Annotated[str | None, typer.Option(help="float or int8 keys and values.")] = None,
         tcp: Annotated[
             bool, typer.Option("--tcp", help="Listen on loopback TCP with a token, not a Unix socket.")
         ] = False,
@@ -37,7 +39,8 @@ def register(app: typer.Typer) -> None:
                 model=model or engine.model,
                 device=device or engine.device,
                 threads=engine.threads if threads is None else threads,
-                cache_megabytes=engine.cache_megabytes,
+                cache_megabytes=cache_megabytes or engine.cache_megabytes,
+                cache_type=cache_type or engine.cache_type,
             ),
             tcp=tcp,
             port=port,

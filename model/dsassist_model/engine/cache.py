@@ -42,7 +42,14 @@ class Lease:
     pages: list[int]
     shared: list[_Node]
     tokens: int
-    """Tokens of the sequence whose keys and values the pages hold."""
+    """Tokens of the sequence whose keys and values were computed."""
+    dropped: int = 0
+    """How many of them have no page any more (see ``PrefixCache.drop``)."""
+
+    @property
+    def held(self) -> int:
+        """Tokens whose keys and values the pages hold."""
+        return self.tokens - self.dropped
 
 
 class PrefixCache:
@@ -87,8 +94,7 @@ class PrefixCache:
                 return lease
             finally:
                 best.users -= 1
-            self.pool.keys[:, page] = self.pool.keys[:, best.page]
-            self.pool.values[:, page] = self.pool.values[:, best.page]
+            self.pool.copy(best.page, page)
             lease.pages.append(page)
             lease.tokens = at + length
         return lease
@@ -99,13 +105,31 @@ class PrefixCache:
         Raises:
             OutOfPages: there is none; the lease keeps what it has.
         """
-        while len(lease.pages) * PAGE < tokens:
+        while len(lease.pages) * PAGE < tokens - lease.dropped:
             lease.pages.append(self._take())
+
+    def missing(self, lease: Lease, tokens: int) -> int:
+        """How many pages a lease lacks for ``tokens`` tokens in all that cannot be had, even by forgetting what no
+        running sequence uses."""
+        wanted = -(-(tokens - lease.dropped) // PAGE) - len(lease.pages)
+        idle = sum(not node.users for node in self._nodes())
+        return max(0, wanted - idle - max(0, self.limit - self.used))
+
+    def drop(self, lease: Lease, places: Sequence[int]) -> None:
+        """Give back whole pages of a lease that it does not share, by their places in it, ascending. It keeps its order
+        without them, and nothing but what is shared is in the tree at its end."""
+        assert not places or places[0] >= len(lease.shared)
+        for place in reversed(places):
+            self._free.append(lease.pages.pop(place))
+        lease.dropped += len(places) * PAGE
 
     def keep(self, lease: Lease, tokens: Sequence[int]) -> None:
         """End a lease; ``tokens`` are the sequence's first ``lease.tokens``, which later prompts may find."""
         tick, node = next(self._clock), lease.shared[-1] if lease.shared else self._root
         first = len(lease.shared)
+        if lease.dropped:  # what is left has a hole
+            self._free += lease.pages[first:]
+            del lease.pages[first:]
         for index in range(first, len(lease.pages)):
             piece = tuple(tokens[index * PAGE : min((index + 1) * PAGE, lease.tokens)])
             page = lease.pages[index]
@@ -122,7 +146,7 @@ class PrefixCache:
             node = existing
         for shared in lease.shared:
             shared.users -= 1
-        lease.pages, lease.shared, lease.tokens = [], [], 0
+        lease.pages, lease.shared, lease.tokens, lease.dropped = [], [], 0, 0
 
     def clear(self) -> None:
         """Forget what no running sequence uses."""

@@ -30,6 +30,8 @@ class EngineOptions:
     device: str = "auto"
     threads: int = 0
     cache_megabytes: int = 384
+    cache_type: str = "float"
+    """``float`` (the model's own type) or ``int8`` keys and values."""
     draft: bool = True
 
 
@@ -95,6 +97,17 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cache_dtype(name: str, own: torch.dtype) -> torch.dtype:
+    """The type of cached keys and values that the setting ``engine.cache_type`` names, for a model of type ``own``.
+
+    Raises:
+        DeviceError: there is no such type.
+    """
+    if name not in ("float", "int8"):
+        raise DeviceError(f"There is no cache type {name!r}.", remedy="Use float or int8.")
+    return torch.int8 if name == "int8" else own
+
+
 def load_engine(options: EngineOptions, progress: convert.Progress | None = None) -> Engine:
     """An engine that is ready to be asked.
 
@@ -107,9 +120,9 @@ def load_engine(options: EngineOptions, progress: convert.Progress | None = None
     loaded = convert.load(options.model, progress=progress)
     # GPUs run bfloat16 until kernels for quantized weights come
     model = Transformer(loaded.config, loaded.tensors, device, torch.bfloat16 if device.type == "cuda" else None)
-    page_bytes = KVPool.bytes_per_page(loaded.config, model.dtype)
-    pages = max(2, options.cache_megabytes * 1_000_000 // page_bytes)
-    engine = Engine(model, loaded.tokenizer, cache_tokens=64 * pages, draft=options.draft)
+    kind = cache_dtype(options.cache_type, model.dtype)
+    pages = max(2, options.cache_megabytes * 1_000_000 // KVPool.bytes_per_page(loaded.config, kind))
+    engine = Engine(model, loaded.tokenizer, cache_tokens=64 * pages, cache_dtype=kind, draft=options.draft)
     # compiles the kernels and brings the weights into memory, before anybody waits
     first = threading.Event()
     engine.submit(Request([0], max_tokens=1), lambda piece: first.set() if piece.last else None)
