@@ -277,11 +277,12 @@ class Engines:
         self.path = path
         self._made: list[Engine] = []
 
-    def make(self, **options: Any) -> Engine:
+    def make(self, *, context: int = 512, **options: Any) -> Engine:
         loaded = convert.load(self.path)
         # a random model says anything, ends too: it is not to stop before a test has seen what it came for
         loaded.tokenizer.special = replace(loaded.special, eos=())
-        engine = Engine(Transformer(loaded.config, loaded.tensors, torch.device("cpu")), loaded.tokenizer, **options)
+        config = replace(loaded.config, max_context=context)
+        engine = Engine(Transformer(config, loaded.tensors, torch.device("cpu")), loaded.tokenizer, **options)
         self._made.append(engine)
         return engine
 

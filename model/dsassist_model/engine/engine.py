@@ -16,6 +16,7 @@ import torch
 
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_model.engine.cache import OutOfPages, PrefixCache
+from dsassist_model.engine.far import FarMemory
 from dsassist_model.engine.request import Handle, Piece, Request
 from dsassist_model.engine.sampling import logprob
 from dsassist_model.engine.scheduler import Limits, Plan, Scheduler
@@ -24,7 +25,10 @@ from dsassist_model.errors import Cancelled, EngineError, ModelError
 from dsassist_model.tokenizer import Tokenizer
 from dsassist_model.transformer import Segment, Transformer
 
-__all__ = ["Counters", "Engine"]
+__all__ = ["FEWEST_PAGES", "Counters", "Engine"]
+
+FEWEST_PAGES = 16
+"""Of a cache in which a prompt that is longer than it can be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +59,12 @@ class Engine:
         tokenizer: Tokenizer,
         *,
         cache_tokens: int = 16_384,
+        cache_dtype: torch.dtype | None = None,
         draft: bool = True,
         limits: Limits | None = None,
     ) -> None:
         self.model, self.tokenizer, self.draft = model, tokenizer, draft
-        self.cache = PrefixCache(model.new_pool(-(-cache_tokens // PAGE)))
+        self.cache = PrefixCache(model.new_pool(-(-cache_tokens // PAGE), cache_dtype))
         self.counters = Counters()
         self._scheduler = Scheduler(limits)
         self._wake = threading.Condition()
@@ -69,8 +74,10 @@ class Engine:
 
     @property
     def max_context(self) -> int:
-        """Tokens that a prompt and its answer may have together."""
-        return min(self.model.config.max_context, self.cache.limit * PAGE)
+        """Tokens that a prompt and its answer may have together: what the model was made for, where the cache is large
+        enough to read a prompt in segments (see ``far``), else what the cache holds."""
+        most = self.model.config.max_context
+        return most if self.cache.limit >= FEWEST_PAGES else min(most, self.cache.limit * PAGE)
 
     @property
     def load(self) -> tuple[int, int]:
@@ -165,7 +172,12 @@ class Engine:
                 self.counters.cancelled += 1
                 handle.emit(Piece(error=Cancelled("The request was cancelled.")))
                 continue
-            s = Sequence(handle, self.cache.match(handle.request.prompt), self.tokenizer, draft=self.draft)
+            prompt = handle.request.prompt
+            if _pages(handle.request) > self.cache.limit:
+                prompt = prompt[: self.cache.limit // 4 * PAGE]  # what is shared cannot be given back
+            s = Sequence(handle, self.cache.match(prompt), self.tokenizer, draft=self.draft)
+            if prompt is not handle.request.prompt:
+                s.far = FarMemory(self.cache.pool)
             self._scheduler.running.append(s)
 
     def _run(self, plan: Plan) -> None:
@@ -176,14 +188,17 @@ class Engine:
             draft = s.draft(guesses)
             tokens = [s.tokens[-1], *draft]
             if self._make_room(s, s.lease.tokens + len(tokens)):
-                segments.append(Segment(tokens, s.lease.tokens, self._table(s), outputs=len(tokens)))
+                segments.append(self._segment(s, tokens, outputs=len(tokens)))
                 owners.append(s)
                 drafts.append(draft)
-        for s, take in plan.prefill:
+        for s, most in plan.prefill:
+            take = min(
+                most, max(1, self.cache.limit // 2) * PAGE
+            )  # a segment fits in half of the cache, whatever its size
             if self._make_room(s, s.lease.tokens + take):
                 tokens = s.tokens[s.lease.tokens : s.lease.tokens + take]
                 ends = s.lease.tokens + take >= len(s.request.prompt)
-                segments.append(Segment(tokens, s.lease.tokens, self._table(s), last=ends))
+                segments.append(self._segment(s, tokens, last=ends))
                 owners.append(s)
                 drafts.append([])
         if not segments:
@@ -198,7 +213,7 @@ class Engine:
         # logits only where a token follows: not inside a prompt, nor after one that is only read
         rows, at = [], 0
         for segment, s in zip(segments, owners, strict=True):
-            ends = segment.past + len(segment.tokens) >= len(s.request.prompt)
+            ends = segment.position + len(segment.tokens) >= len(s.request.prompt)
             rows.append(range(at, at + segment.outputs) if ends and s.request.max_tokens else range(0))
             at += segment.outputs
         wanted = [row for r in rows for row in r]
@@ -210,7 +225,9 @@ class Engine:
 
     def _advance(self, s: Sequence, segment: Segment, draft: list[int], logits: torch.Tensor) -> None:
         """Take what a pass gave to one sequence: ``logits`` [1 + drafts, V], or [0, V] in the middle of a prompt."""
-        if segment.past + len(segment.tokens) <= len(s.request.prompt):  # a chunk of the prompt
+        if segment.asked is not None and s.far is not None:
+            s.far.count(segment.asked)
+        if segment.position + len(segment.tokens) <= len(s.request.prompt):  # a chunk of the prompt
             s.lease.tokens += len(segment.tokens)
             if s.prefilling:
                 return
@@ -236,8 +253,23 @@ class Engine:
         if not going:
             self._retire(s)
 
+    def _segment(self, s: Sequence, tokens: list[int], *, outputs: int = 1, last: bool = True) -> Segment:
+        """The next ``tokens`` of ``s``."""
+        table, lease = self._table(s), s.lease
+        if s.far is None:
+            return Segment(tokens, lease.tokens, table, outputs=outputs, last=last)
+        asked = torch.zeros(len(lease.pages)) if s.prefilling else None
+        return Segment(tokens, lease.held, table, outputs, last, start=lease.tokens, far=s.far.layer, asked=asked)
+
     def _make_room(self, s: Sequence, tokens: int) -> bool:
         try:
+            while s.far is not None and (missing := self.cache.missing(s.lease, tokens)):
+                whole = s.lease.held // PAGE
+                places = s.far.least_asked(len(s.lease.shared), whole, missing)
+                if not places:
+                    break
+                s.far.pool(self.cache.pool, [s.lease.pages[i] for i in places], places)
+                self.cache.drop(s.lease, places)
             self.cache.grow(s.lease, tokens)
         except OutOfPages:  # only when the cache was shrunk below what had been promised
             busy = EngineError("The cache is full of running requests.", remedy="Try again in a moment.")
@@ -249,6 +281,7 @@ class Engine:
     def _fits(self, handle: Handle) -> bool:
         """Whether every running request and this one can grow to their ends: nobody is thrown out in the middle."""
         promised = sum(_pages(s.request) for s in self._scheduler.running)
+        # one that is longer than the cache runs alone
         return not promised or promised + _pages(handle.request) <= self.cache.limit
 
     def _table(self, s: Sequence) -> torch.Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsassist_model.engine.cache import Lease
 from dsassist_model.engine.drafts import LookupDraft
+from dsassist_model.engine.far import FarMemory
 from dsassist_model.engine.request import Handle, Piece
 from dsassist_model.engine.sampling import Sampler
 from dsassist_model.tokenizer import StreamDecoder, Tokenizer
@@ -57,6 +58,8 @@ class Sequence:
         self.tokens = list(self.request.prompt)
         self.cached = lease.tokens
         """Prompt tokens that were found in the cache."""
+        self.far: FarMemory | None = None
+        """What stands for pages that were given back; only where the request is longer than the cache."""
         self.sampler = Sampler(self.request)
         self.times = Times(admitted=time.perf_counter())
         self.steps = self.drafted = self.accepted = 0
@@ -119,6 +122,7 @@ class Sequence:
             "completion_tokens": self.generated,
             "prompt_tokens_cached": self.cached,
             "prompt_tokens_computed": len(self.request.prompt) - self.cached,
+            "tokens_pooled": self.far.tokens if self.far else 0,
             "queue_ms": round((self.times.admitted - self.handle.arrived) * 1e3, 2),
             "prefill_ms": round((first - self.times.admitted) * 1e3, 2),
             "decode_ms": round((now - first) * 1e3, 2),
