@@ -206,6 +206,7 @@ def main() -> int:
         figures[f"density_{n}"] = selection.density(0)
         ours_ms[n] = figures[f"ours_{n}_ms"] = replay_ms(ours, inputs, repeats)
         chosen_ms = figures[f"select_{n}_ms"] = replay_ms(lambda q, k, v: select(q, k, 0, sparsity), inputs, repeats)
+        figures[f"select_{n}_share"] = chosen_ms / ours_ms[n]
         name, dense_ms = "-", math.nan
         if n <= 131_072:
             name, dense_ms = best_dense(inputs, repeats)
