@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from _common import ROOT, arguments, report, say
-from _long_context.prompts import prompt
+from _long_context.prompts import SEGMENT, prompt
 from _long_context.quality import quality
+from _long_context.recall import recall
 from _long_context.speed import child, decode_crossover, kernel_growth, measure
 from _plot import two_panels
 
@@ -31,7 +32,7 @@ from dsassist_model import catalog, store
 from dsassist_model.convert import load
 from dsassist_model.long_context import LongContext
 
-PARTS = ("quality", "speed", "memory", "llamacpp", "growth", "decode")
+PARTS = ("quality", "recall", "speed", "memory", "llamacpp", "growth", "decode")
 WAYS = ("dense", "sparse", "sparse_int8", "dense_float32")
 
 
@@ -121,6 +122,8 @@ def main() -> int:
     if "quality" in parts:
         ways = ["dense", "sparse"] if options.quick else options.ways.split(",")
         figures |= quality(options, folder, length, sparsity(options), ways)
+    if "recall" in parts:
+        figures |= recall(options.model, prompt(tokenizer, folder, length + SEGMENT, options.seed), sparsity(options))
     for name, part in (("speed", speed), ("memory", memory)):
         if name in parts:
             more_figures, more_ratios = part(options, tokens, taken)

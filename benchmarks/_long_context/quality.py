@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from _common import say
 from torch import Tensor
 
@@ -44,10 +43,11 @@ def predictions(model: Transformer, tokens: list[int], pool: KVPool) -> tuple[Te
         for rows in model.forward([segment], pool).split(128):
             next_tokens = wanted[at + 1 : at + 1 + len(rows)]
             logits = model.logits(rows)[: len(next_tokens)]
-            losses.append(F.cross_entropy(logits, next_tokens, reduction="none"))
-            best = logits.topk(2, dim=-1)
-            choices.append(best.indices[:, 0])
-            margins.append(best.values[:, 0] - best.values[:, 1])
+            losses.append(logits.logsumexp(-1) - logits.gather(1, next_tokens[:, None]).squeeze(1))
+            best = logits.max(dim=-1)
+            choices.append(best.indices)
+            # many times quicker than topk of 152K
+            margins.append(best.values - logits.scatter_(1, best.indices[:, None], -torch.inf).amax(-1))
             at += len(rows)
     return torch.cat(losses), torch.cat(choices), torch.cat(margins)
 

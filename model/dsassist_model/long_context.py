@@ -48,6 +48,8 @@ class LayerPages:
     """Of int8 pages, [P, kv heads, 64] each."""
     bounds: Tensor | None = None
     """[P, kv heads, 2, D] float32: least and largest components of the keys of full pages."""
+    offset: Tensor | None = None
+    """[kv heads, D] float32: what was subtracted from all int8 keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class LongContext:
     """``dense`` never leaves a key out."""
     sparsity: Sparsity = field(default_factory=Sparsity)
     dense_layers: int = 2
-    """First layers that always read everything."""
+    """First layers that read everything …"""
+    dense_until: int = 32_768
+    """… of so many tokens; reading all of more costs more than all other layers."""
     gathered_from: int = 2048
     """Tokens of past and segment from which pages are gathered."""
     sparse_from: int = 4096
@@ -107,7 +111,8 @@ class LongContext:
         """What is run for ``queries`` new tokens of ``tokens`` in all. Depends on nothing else."""
         if queries < BLOCK or tokens < self.gathered_from:
             return "paged"
-        if self.mode == "dense" or layer < self.dense_layers or tokens < self.sparse_from:
+        first = layer < self.dense_layers and tokens <= self.dense_until
+        if self.mode == "dense" or first or tokens < self.sparse_from:
             return "dense"
         return "sparse"
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from dsassist_kernels.kv_int8 import quantize
 from dsassist_kernels.packed_linear import cheap_rows
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
+from dsassist_kernels.paged_attention.reference import rotate
 from dsassist_kernels.paged_decode import page_bounds
 from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig
@@ -75,9 +76,16 @@ class Segment:
 class KVPool:
     """Pages of all layers: ``keys`` [L, P, kv heads, D, 64], ``values`` [L, P, kv heads, 64, D]; where they are int8,
     ``key_scale`` and ``value_scale`` [L, P, kv heads, 64]; ``bounds`` [L, P, kv heads, 2, D] of the keys of full
-    pages."""
+    pages. ``offset`` [L, kv heads, D] is missing from int8 keys (see ``rotate_and_store``)."""
 
-    def __init__(self, config: ModelConfig, pages: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        pages: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        offset: Tensor | None = None,
+    ) -> None:
         layers, heads, d = config.num_layers, config.num_kv_heads, config.head_dim
 
         # not zeroed: a page is mapped when it is first written, so an unused budget costs no memory
@@ -88,6 +96,7 @@ class KVPool:
         self.bounds = empty(2, d)
         whole = dtype == torch.int8
         self.key_scale, self.value_scale = (empty(PAGE), empty(PAGE)) if whole else (None, None)
+        self.offset = offset if whole else None
         self.pages = pages
 
     def layer(self, i: int) -> LayerPages:
@@ -95,7 +104,8 @@ class KVPool:
         scales = None
         if self.key_scale is not None and self.value_scale is not None:
             scales = self.key_scale[i], self.value_scale[i]
-        return LayerPages(self.keys[i], self.values[i], scales, self.bounds[i])
+        offset = None if self.offset is None else self.offset[i]
+        return LayerPages(self.keys[i], self.values[i], scales, self.bounds[i], offset)
 
     def copy(self, page: int, to: int) -> None:
         """Copy what a page holds, in all layers."""
@@ -110,7 +120,10 @@ class KVPool:
         if self.key_scale is None or self.value_scale is None:
             return keys.clone(), values.clone()
         key_scale, value_scale = (scale[:, page, :, part] for scale in (self.key_scale, self.value_scale))
-        return keys * key_scale.unsqueeze(2), values * value_scale.unsqueeze(3)
+        keys = keys * key_scale.unsqueeze(2)
+        if self.offset is not None:
+            keys += self.offset.unsqueeze(3)
+        return keys, values * value_scale.unsqueeze(3)
 
     def store(self, page: int, place: int, keys: Tensor, values: Tensor) -> None:
         """The inverse of ``load``, rounded anew where pages are int8. A page is full once its last place is written."""
@@ -119,10 +132,14 @@ class KVPool:
         if self.key_scale is None or self.value_scale is None:
             self.keys[:, page, :, :, part], self.values[:, page, :, part] = keys, values
         else:
+            keys = keys if self.offset is None else keys - self.offset.unsqueeze(3)
             self.keys[:, page, :, :, part], self.key_scale[:, page, :, part] = quantize(keys, dim=2)
             self.values[:, page, :, part], self.value_scale[:, page, :, part] = quantize(values, dim=3)
         if end == PAGE:
-            self.bounds[:, page] = page_bounds(self.load(page, 0, PAGE)[0])
+            stored = self.keys[:, page].float()
+            self.bounds[:, page] = page_bounds(
+                stored if self.key_scale is None else stored * self.key_scale[:, page].unsqueeze(2)
+            )
 
     @staticmethod
     def bytes_per_page(config: ModelConfig, dtype: torch.dtype) -> int:
@@ -162,13 +179,14 @@ class Transformer:
         frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float64)
         angles = torch.arange(config.max_context, dtype=torch.float64)[:, None] * frequencies[None, :]
         self.cos, self.sin = angles.cos().to(device, self.dtype), angles.sin().to(device, self.dtype)
+        self.key_offset = self._key_offset()
         self.cheap_rows = cheap_rows() if self._has("embed.packed") else _CHEAP_ROWS[device.type == "cpu"]
         """Rows of a pass that take hardly longer than one; drafts are as long as that."""
         self._tensors = {}  # the layers hold what they use
 
     def new_pool(self, pages: int, dtype: torch.dtype | None = None) -> KVPool:
         """An empty cache of ``pages`` × 64 tokens, in the model's type or in ``dtype`` (int8)."""
-        return KVPool(self.config, pages, self.device, dtype or self.dtype)
+        return KVPool(self.config, pages, self.device, dtype or self.dtype, self.key_offset)
 
     @torch.inference_mode()
     def forward(self, segments: Sequence[Segment], pool: KVPool, check: Callable[[], None] | None = None) -> Tensor:
@@ -192,7 +210,10 @@ class Transformer:
             pages = pool.layer(i)
             qkv = layer.qkv(x)
             q = rotate_and_store(
-                qkv, cos, sin, slots, pages.keys, pages.values, heads, scales=pages.scales, bounds=pages.bounds
+                *(qkv, cos, sin, slots, pages.keys, pages.values, heads),
+                scales=pages.scales,
+                bounds=pages.bounds,
+                offset=pages.offset,
             )
             mixed, start = [], 0
             for s in segments:
@@ -214,6 +235,21 @@ class Transformer:
     def logits(self, hidden: Tensor) -> Tensor:
         """``hidden`` [N, hidden] → [N, vocabulary] float32."""
         return self.head(hidden).float()
+
+    def _key_offset(self) -> Tensor | None:
+        """What a key is on average whatever the token, [L, kv heads, D]: its bias, turned to places of a long prompt.
+        Components that turn slowly keep nearly all of it, and in some models it is many times the rest."""
+        kv, d = self.config.num_kv_heads, self.config.head_dim
+        parts = []
+        for i in range(self.config.num_layers):
+            bias = self._tensors.get(f"layers.{i}.qkv.bias")
+            if bias is None:
+                return None
+            heads = bias.to(self.device, torch.float32).view(-1, d)[-2 * kv : -kv]
+            parts.append(
+                rotate(heads[None], self.cos.float().mean(0, keepdim=True), self.sin.float().mean(0, keepdim=True))[0]
+            )
+        return torch.stack(parts)
 
     def _layer(self, name: str) -> Layer:
         mlp: Sublayer

@@ -135,3 +135,24 @@ def test_equal_bounds_fill_the_budget_and_no_more() -> None:
 def test_a_choice_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="no room"):
         Choice(torch.zeros(1, 1, 2, 8), 128, 1000)
+
+
+def test_what_all_keys_share_is_left_out_of_int8(way: str) -> None:
+    plain, shifted = (Cache(300, 6, 2, 64, int8=True) for _ in "ab")
+    offset = torch.randn(2, 64) * 30
+    place = torch.arange(300)
+    angle = place[:, None] * torch.zeros(32)
+    slots = shifted.table[place // PAGE].long() * PAGE + place % PAGE
+    qkv = shifted.qkv.clone()
+    qkv[:, 6 * 64 : 8 * 64] += offset.flatten()
+    q = rotate_and_store(
+        *(qkv, angle.cos(), angle.sin(), slots, shifted.keys, shifted.values, 6),
+        scales=shifted.scales,
+        offset=offset,
+    )
+    rotate_and_store(
+        *(shifted.qkv, angle.cos(), angle.sin(), slots, plain.keys, plain.values, 6),
+        scales=plain.scales,
+    )
+    got, expected = (attend(q[-5:], c.keys, c.values, c.table, 295, scales=c.scales) for c in (shifted, plain))
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-4)

@@ -35,6 +35,7 @@ def rotate_and_store(
     *,
     scales: Scales | None = None,
     bounds: Tensor | None = None,
+    offset: Tensor | None = None,
     backend: Backend | None = None,
 ) -> Tensor:
     """Rotate queries and keys, put keys and values into the cache.
@@ -43,11 +44,12 @@ def rotate_and_store(
     page, ascending within a sequence.
     Returns the rotated queries [T, heads, D]. ``keys`` and ``values`` are written in place; so are ``scales`` where the
     pages are int8, and ``bounds`` [P, kv heads, 2, D], the least and largest components of the keys of each page that
-    these tokens fill.
+    these tokens fill. ``offset`` [kv heads, D] is subtracted from int8 keys: softmax does not see what all keys share,
+    and without it their steps are finer.
     """
     chosen = backend or backend_for(qkv)
     store = cpu.rotate_and_store if chosen == "cpu" else reference.rotate_and_store
-    return store(qkv, cos, sin, slots, keys, values, heads, scales, bounds)
+    return store(qkv, cos, sin, slots, keys, values, heads, scales, bounds, offset)
 
 
 def attend(

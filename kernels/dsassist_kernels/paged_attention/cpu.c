@@ -9,10 +9,10 @@
 
 /* qkv [t, (hq + 2 hkv) d]; cos and sin [t, d / 2]; slot [t] is page * 64 + place. q [t, hq, d] is written, and keys and values go
    to their pages. Rotation is of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). With scales [P, hkv, 64], pages are int8 and each
-   token and head has its own. bounds [P, hkv, 2, d] receive the least and largest components of a page's keys when it is full; may be
+   token and head has its own; offset [hkv, d], or NULL, is subtracted from such keys. bounds [P, hkv, 2, d] receive the least and largest components of a page's keys when it is full; may be
    NULL. */
 void rotate_and_store(const float *qkv, const float *cosine, const float *sine, const int64_t *slot, float *q, void *keys, void *values,
-                      float *key_scale, float *value_scale, float *bounds, int64_t t, int64_t hq, int64_t hkv, int64_t d) {
+                      float *key_scale, float *value_scale, float *bounds, const float *offset, int64_t t, int64_t hq, int64_t hkv, int64_t d) {
   int64_t half = d / 2, width = (hq + 2 * hkv) * d;
 #pragma omp parallel for schedule(static) if (t > 8)
   for (int64_t i = 0; i < t; i++) {
@@ -37,6 +37,8 @@ void rotate_and_store(const float *qkv, const float *cosine, const float *sine, 
           rotated[j] = x[j] * c[j] - x[half + j] * s[j];
           rotated[half + j] = x[half + j] * c[j] + x[j] * s[j];
         }
+        if (offset)
+          for (int64_t j = 0; j < d; j++) rotated[j] -= offset[h * d + j];
         int8_t *k = (int8_t *)keys + at * d * PAGE + place;
         key_scale[at * PAGE + place] = quantize_row(rotated, whole, d);
         for (int64_t j = 0; j < d; j++) k[j * PAGE] = whole[j];

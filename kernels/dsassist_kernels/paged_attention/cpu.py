@@ -55,16 +55,17 @@ def rotate_and_store(
     heads: int,
     scales: Scales | None = None,
     bounds: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> Tensor:
     """See ``dsassist_kernels.paged_attention.rotate_and_store``."""
     lib = _library()
     if lib is None or not _known(keys, scales):
-        return reference.rotate_and_store(qkv, cos, sin, slots, keys, values, heads, scales, bounds)
+        return reference.rotate_and_store(qkv, cos, sin, slots, keys, values, heads, scales, bounds, offset)
     _, kv_heads, d, _ = keys.shape
     t = qkv.shape[0]
     q = torch.empty(t, heads, d)
     sizes = (ctypes.c_int64(value) for value in (t, heads, kv_heads, d))
-    tensors = (qkv, cos, sin, slots, q, keys, values, *(scales or (None, None)), bounds)
+    tensors = (qkv, cos, sin, slots, q, keys, values, *(scales or (None, None)), bounds, offset)
     lib.rotate_and_store(*map(native.pointer, tensors), *sizes)
     return q
 

@@ -39,6 +39,7 @@ def rotate_and_store(
     heads: int,
     scales: Scales | None = None,
     bounds: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> Tensor:
     """See ``dsassist_kernels.paged_attention.rotate_and_store``."""
     kv_heads, d = values.shape[1], values.shape[3]
@@ -49,6 +50,7 @@ def rotate_and_store(
         keys[page, :, :, place] = k.to(keys.dtype)
         values[page, :, place] = v.to(values.dtype)
     else:
+        k = k if offset is None else k - offset
         keys[page, :, :, place], scales[0][page, :, place] = quantize(k, dim=-1)
         values[page, :, place], scales[1][page, :, place] = quantize(v, dim=-1)
     if bounds is not None:

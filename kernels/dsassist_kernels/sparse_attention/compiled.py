@@ -105,21 +105,16 @@ def select(q: Tensor, packed: Packed, past: int, sparsity: Sparsity) -> Selectio
     indices = torch.empty(heads, rows, width, dtype=torch.int32)
     counts = torch.empty(heads, rows, dtype=torch.int32)
     captured = torch.empty(heads, rows)
-    tails = torch.empty(heads, rows, 2 * d + 1)
-    tensors = map(native.pointer, (q, packed.keys, packed.values, indices, counts, captured, tails))
+    tensors = map(native.pointer, (q, packed.keys, indices, counts, captured))
     forced = (block, sparsity.fine_stride, sparsity.sink * BLOCK, sparsity.window * BLOCK)
     limits = (cap, sparsity.candidates * sparsity.cap(tokens))
     sizes = map(ctypes.c_int64, (q.stride(0), q.stride(1), t, heads, kv_heads, d, past, heads, width, *forced, *limits))
     shares = map(ctypes.c_float, (sparsity.mass, d**-0.5))
     if lib.select_blocks(*tensors, *sizes, *shares):
         raise MemoryError(f"no memory to choose blocks of {tokens} tokens")
-    # the kernel's keys lack their mean
-    tails[..., :d] += packed.mean.repeat_interleave(heads // kv_heads, 0)[:, None]
     low = captured.mean(1, keepdim=True) < sparsity.floor
     last = torch.arange(rows) >= rows - sparsity.dense_tail
-    return Selection(
-        indices[None], counts.masked_fill(low | last, DENSE)[None], block, tails[None] if sparsity.tail else None
-    )
+    return Selection(indices[None], counts.masked_fill(low | last, DENSE)[None], block)
 
 
 def attend(
@@ -131,14 +126,11 @@ def attend(
     t, heads, d = q.shape
     q = _rows(q)
     out = torch.empty(t, heads, d)
-    indices, counts, tails, lists, width, block = None, None, None, heads, 0, BLOCK
+    indices, counts, lists, width, block = None, None, heads, 0, BLOCK
     if selection is not None:
         indices, counts = selection.indices[0].contiguous(), selection.counts[0].contiguous()
         lists, width, block = indices.shape[0], indices.shape[2], selection.block
-        if selection.tails is not None:
-            tails = selection.tails[0].clone()
-            tails[..., :d] -= packed.mean.repeat_interleave(heads // packed.mean.shape[0], 0)[:, None]
-    tensors = map(native.pointer, (q, packed.keys, packed.values, indices, counts, tails, out, lse))
+    tensors = map(native.pointer, (q, packed.keys, packed.values, indices, counts, out, lse))
     strides = (q.stride(0), q.stride(1), out.stride(0), out.stride(1))
     shape = (t, heads, packed.keys.shape[0], d, past, lists, width, block)
     if lib.attend_blocks(*tensors, *map(ctypes.c_int64, (*strides, *shape)), ctypes.c_float(d**-0.5)):

@@ -191,21 +191,12 @@ typedef struct {
   float sums[ROWS * MOST_D], total[ROWS * 16], top[ROWS];
 } item;
 
-/* One head's block of queries at positions first .. first + count - 1 over the groups in list, ascending; tail [2 d + 1] as from
-   select_blocks, or NULL: what the softmax starts with */
+/* One head's block of queries at positions first .. first + count - 1 over the groups in list, ascending */
 INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const int32_t *list, int64_t groups, int64_t first,
-                        int64_t count, const float *q, int64_t q_step, float scale, const float *tail, float *out, int64_t step, float *lse,
-                        int64_t lse_step, const int64_t d) {
+                        int64_t count, float *out, int64_t step, float *lse, int64_t lse_step, const int64_t d) {
   memset(w->sums, 0, (size_t)(ROWS * d) * sizeof(float));
   memset(w->total, 0, sizeof w->total);
   for (int r = 0; r < ROWS; r++) w->top[r] = HIDDEN;
-  for (int64_t r = 0; tail && tail[2 * d] > HIDDEN && r < count; r++) {
-    __m512 score = _mm512_setzero_ps();
-    for (int64_t j = 0; j < d; j += 16) score = _mm512_fmadd_ps(_mm512_loadu_ps(q + r * q_step + j), _mm512_loadu_ps(tail + j), score);
-    w->top[r] = _mm512_reduce_add_ps(score) * scale + tail[2 * d];
-    w->total[r * 16] = 1.0f;
-    memcpy(w->sums + r * d, tail + d, (size_t)d * sizeof(float));
-  }
   for (int64_t at = 0; at < groups; at += CHUNK) {
     const uint32_t *k[CHUNK], *v[CHUNK];
     int64_t place[CHUNK], lowest = INT64_MAX;
@@ -259,9 +250,9 @@ INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const i
 /* q and out: element (token, head, j) at token * qt + head * qh + j, t tokens at positions past .. past + t - 1.
    indices [lists, rows, width] and counts [lists, rows]: blocks of `block` keys, ascending, of each row of 128 queries on the keys'
    grid, for each kv head or each query head (lists is either number); a count of DENSE reads everything. counts NULL: everything for
-   all. tails [lists, rows, 2 d + 1] as from select_blocks, or NULL. lse [t, heads], or NULL, receives the logarithm of the sum of exponentials. Returns 0, or -1 without memory. */
-int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const int32_t *indices, const int32_t *counts, const float *tails,
-                  float *out, float *lse, int64_t qt, int64_t qh, int64_t ot, int64_t oh, int64_t t, int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists,
+   all. lse [t, heads], or NULL, receives the logarithm of the sum of exponentials. Returns 0, or -1 without memory. */
+int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const int32_t *indices, const int32_t *counts, float *out,
+                  float *lse, int64_t qt, int64_t qh, int64_t ot, int64_t oh, int64_t t, int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists,
                   int64_t width, int64_t block, float scale) {
   int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
   int64_t per = block / GROUP;
@@ -282,7 +273,6 @@ int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const 
       if (first < past) first = past;
       int64_t last = (end - 1) / GROUP, count = 0;
       int64_t own = (lists == heads ? h : kv) * rows + row;
-      const float *tail = counts && tails && counts[own] != DENSE ? tails + own * (2 * d + 1) : NULL;
       if (!counts || counts[own] == DENSE) {
         for (int64_t g = 0; g <= last; g++) list[count++] = (int32_t)g;
       } else {
@@ -295,11 +285,11 @@ int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const 
       const uint32_t *k = kp + kv * groups * d * 8, *v = vp + kv * groups * d * 8;
       take_queries(from, qt, end - first, (end - first + R - 1) / R * R, scale * 1.44269504f, w->q, d);
       if (d == 64)
-        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, 64);
+        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, 64);
       else if (d == 128)
-        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, 128);
+        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, 128);
       else
-        attend_item(w, k, v, list, count, first, end - first, from, qt, scale * 1.44269504f, tail, to, ot, sum, heads, d);
+        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, d);
     }
     free(w);
     free(list);
@@ -307,7 +297,7 @@ int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const 
   return failed ? -1 : 0;
 }
 
-/* How R sampled queries share their attention out: e, once it is finished; before that, e * 2^ref is a sum of exponentials */
+/* Sums of exponentials of R sampled queries: e * 2^ref */
 typedef struct {
   float e[R], ref[R];
 } cell;
@@ -317,9 +307,9 @@ typedef struct {
 } sample;
 
 /* Attention of up to R sampled queries at positions `at` over the groups in list, by cells of `per` <= 4 groups; sums of their shares
-   and of the squares are added to mean and square [cells]. lse [R]: base-2 logarithms of the sums of exponentials */
+   and of the squares are added to mean and square [cells] */
 INLINE void share_out(const uint32_t *q, const int64_t *at, int64_t count, const uint32_t *kp, const int32_t *list, int64_t groups, int64_t per,
-                      cell *cells, float *mean, float *square, float *lse, const int64_t d) {
+                      cell *cells, float *mean, float *square, const int64_t d) {
   float top[R], total[R];
   int64_t first = at[0];
   for (int r = 0; r < R; r++) top[r] = HIDDEN, first = r < count && at[r] < first ? at[r] : first;
@@ -362,12 +352,11 @@ INLINE void share_out(const uint32_t *q, const int64_t *at, int64_t count, const
       if (x < 0.0f) cells[c].e[r] *= x < -126.0f ? 0.0f : exp2f(x);
       total[r] += cells[c].e[r];
     }
-    lse[r] = top[r] + log2f(total[r]);
     total[r] = 1.0f / total[r];
   }
   for (int64_t c = 0; c < number; c++)
     for (int r = 0; r < count; r++) {
-      float x = cells[c].e[r] *= total[r];
+      float x = cells[c].e[r] * total[r];
       mean[c] += x, square[c] += x * x;
     }
 }
@@ -399,33 +388,22 @@ static float bar_for(const float *need, const float *mean, int64_t n, float mass
   return taken(need, mean, n, low, &got) <= cap ? low : high;
 }
 
-/* Mean keys of blocks of `per` groups: pooled [hkv, blocks, d]; and mean values, unless NULL */
-static void pool_blocks(const uint32_t *kp, const uint32_t *vp, int64_t hkv, int64_t groups, int64_t tokens, int64_t per, int64_t d,
-                        float *pooled, float *values) {
-  int64_t blocks = (groups + per - 1) / per, size = per * GROUP;
+/* Mean keys of blocks of 128 tokens (8 groups): pooled [hkv, blocks, d] */
+static void pool_keys(const uint32_t *kp, int64_t hkv, int64_t groups, int64_t tokens, int64_t d, float *pooled) {
+  int64_t blocks = (groups + 7) / 8;
 #pragma omp parallel for collapse(2) schedule(static)
   for (int64_t h = 0; h < hkv; h++)
     for (int64_t b = 0; b < blocks; b++) {
-      int64_t end = (b + 1) * per < groups ? (b + 1) * per : groups, count = (b + 1) * size < tokens ? size : tokens - b * size;
-      __m512i high = _mm512_set1_epi32((int)0xffff0000);
+      int64_t end = (b + 1) * 8 < groups ? (b + 1) * 8 : groups, count = (b + 1) * 128 < tokens ? 128 : tokens - b * 128;
       for (int64_t j = 0; j < d / 2; j++) {
         __m512 even = _mm512_setzero_ps(), odd = even;
-        for (int64_t g = b * per; g < end; g++) {
+        for (int64_t g = b * 8; g < end; g++) {
           __m512i x = _mm512_loadu_si512(kp + ((h * groups + g) * d / 2 + j) * 16);
           even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
-          odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, high));
+          odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
         }
         float *o = pooled + (h * blocks + b) * d + 2 * j;
         o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
-      }
-      if (!values) continue;
-      for (int64_t j = 0; j < d; j += 16) {
-        __m512 sum = _mm512_setzero_ps();
-        for (int64_t e = b * per * 8; e < end * 8; e++) {
-          __m512i x = _mm512_loadu_si512(vp + (h * groups * 8 + e) * d + j);
-          sum = _mm512_add_ps(sum, _mm512_add_ps((__m512)_mm512_slli_epi32(x, 16), (__m512)_mm512_and_si512(x, high)));
-        }
-        _mm512_storeu_ps(values + (h * blocks + b) * d + j, _mm512_mul_ps(sum, _mm512_set1_ps(1.0f / (float)count)));
       }
     }
 }
@@ -433,39 +411,28 @@ static void pool_blocks(const uint32_t *kp, const uint32_t *vp, int64_t hkv, int
 /* Blocks for every row of 128 queries, as attend_blocks takes them. One query in `stride` is scored; where a row sees more than
    `candidates` blocks of 128 keys, only those whose mean key scores highest are. The first `sink` tokens, the row's own and `window`
    tokens before it are always read; then blocks in order of need until `mass` of the samples' attention is captured, at most cap. captured
-   [lists, rows] receives the share. What is left out is summed up in one key and value for all of a row, tails [lists, rows, 2 d + 1]: the
-   means of its blocks' mean keys and values, weighted by the samples' attention, and a bias (in powers of two) with which that key gets
-   the share that the samples gave away; HIDDEN where that is nothing. Only where each query head has its list; else NULL.
-   Returns 0, or -1 without memory. */
-int select_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, int32_t *indices, int32_t *counts, float *captured, float *tails, int64_t qt, int64_t qh, int64_t t,
+   [lists, rows] receives the share. Returns 0, or -1 without memory. */
+int select_blocks(const float *q, const uint32_t *kp, int32_t *indices, int32_t *counts, float *captured, int64_t qt, int64_t qh, int64_t t,
                   int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists, int64_t width, int64_t block, int64_t stride,
                   int64_t sink, int64_t window, int64_t cap, int64_t candidates, float mass, float scale) {
   int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
   int64_t per = block / GROUP, fine = per < CHUNK ? per : CHUNK, coarse = (tokens + 127) / 128, blocks = (tokens + block - 1) / block;
   int64_t together = heads / lists, samples = ROWS / stride;
-  int64_t tiles = (together * samples + R - 1) / R, most_cells = groups / fine + CHUNK;
-  float *pooled = NULL, *mean_keys = NULL, *mean_values = NULL;
+  int64_t most_cells = groups / fine + CHUNK;
+  float *pooled = NULL;
   int failed = 0;
   if (candidates < coarse) {
     pooled = malloc((size_t)(hkv * coarse * d) * sizeof(float));
     if (!pooled) return -1;
-    pool_blocks(kp, vp, hkv, groups, tokens, 8, d, pooled, NULL);
-  }
-  if (tails) {
-    mean_keys = malloc((size_t)(2 * hkv * blocks * d) * sizeof(float)), mean_values = mean_keys + hkv * blocks * d;
-    if (!mean_keys) {
-      free(pooled);
-      return -1;
-    }
-    pool_blocks(kp, vp, hkv, groups, tokens, per, d, mean_keys, mean_values);
+    pool_keys(kp, hkv, groups, tokens, d, pooled);
   }
 #pragma omp parallel
   {
     sample *w = aligned_alloc(64, (sizeof(sample) + 63) / 64 * 64);
     int32_t *list = malloc((size_t)(groups + CHUNK) * sizeof(int32_t)), *name = malloc((size_t)(blocks + 1) * sizeof(int32_t));
-    cell *cells = malloc((size_t)(tiles * most_cells) * sizeof(cell));
-    float *mean = malloc((size_t)(3 * most_cells + 2 * coarse + tiles * R) * sizeof(float));
-    float *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells, *lse = far + 2 * coarse;
+    cell *cells = malloc((size_t)most_cells * sizeof(cell));
+    float *mean = malloc((size_t)(3 * most_cells + 2 * coarse) * sizeof(float));
+    float *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells;
     int ready = w && list && name && cells && mean;
     if (!ready) {
 #pragma omp atomic write
@@ -527,22 +494,15 @@ int select_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, int32_
           take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
         for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
         for (int64_t i = 0; i < samples; i += R) {
-          int64_t some = samples - i < R ? samples - i : R, tile = (g * samples + i) / R;
-          cell *own = cells + tile * most_cells;
+          int64_t some = samples - i < R ? samples - i : R;
           if (d == 64)
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, 64);
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, 64);
           else if (d == 128)
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, 128);
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, 128);
           else
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, own, mean, square, lse + tile * R, d);
+            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, d);
         }
       }
-      if (per > fine) /* cells of 64 keys to blocks of 128 */
-        for (int64_t i = 0; i < number; i++) {
-          int64_t two = 2 * i + 1 < fines;
-          /* squares of sums are not known any more; this is their upper bound's mean */
-          mean[i] = mean[2 * i] + (two ? mean[2 * i + 1] : 0.0f), square[i] = square[2 * i] + (two ? square[2 * i + 1] : 0.0f);
-        }
       float weight = 1.0f / (float)(together * samples), got;
       for (int64_t i = 0; i < number; i++) {
         int64_t from = name[i] * block;
@@ -557,34 +517,6 @@ int select_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, int32_
       counts[h * rows + row] = most;
       for (int64_t i = most; i < width; i++) out[i] = INT32_MAX;
       captured[h * rows + row] = got;
-      if (!tails) continue;
-      float *key = tails + (h * rows + row) * (2 * d + 1), *value = key + d, rest = 0.0f, away = 0.0f, lent = 0.0f;
-      memset(key, 0, (size_t)(2 * d) * sizeof(float));
-      for (int64_t i = 0; i < number; i++)
-        if (need[i] < bar) {
-          const float *k = mean_keys + (kv * blocks + name[i]) * d, *v = mean_values + (kv * blocks + name[i]) * d;
-          __m512 share = _mm512_set1_ps(mean[i]);
-          for (int64_t j = 0; j < d; j += 16) {
-            _mm512_storeu_ps(key + j, _mm512_fmadd_ps(share, _mm512_loadu_ps(k + j), _mm512_loadu_ps(key + j)));
-            _mm512_storeu_ps(value + j, _mm512_fmadd_ps(share, _mm512_loadu_ps(v + j), _mm512_loadu_ps(value + j)));
-          }
-          rest += mean[i];
-        }
-      key[2 * d] = HIDDEN;
-      if (rest < 1e-5f) continue;
-      for (int64_t j = 0; j < 2 * d; j++) key[j] /= rest;
-      for (int64_t i = 0; i < samples; i++) {
-        const float *x = q + (at[i] - past) * qt + h * qh;
-        const cell *own = cells + i / R * most_cells;
-        float left = 0.0f, score = 0.0f;
-        for (int64_t c = 0; c < number; c++)
-          if (need[c] < bar) left += own[c].e[i % R];
-        for (int64_t j = 0; j < d; j++) score += x[j] * key[j];
-        left = left < 0.999f ? left : 0.999f;
-        away += left / (1.0f - left);
-        lent += exp2f(fminf(score * scale * 1.44269504f - lse[i] - log2f(1.0f - left), 60.0f));
-      }
-      if (away > 0.0f && lent > 0.0f) key[2 * d] = log2f(away / lent);
     }
     free(w);
     free(list);
@@ -593,7 +525,6 @@ int select_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, int32_
     free(mean);
   }
   free(pooled);
-  free(mean_keys);
   return failed ? -1 : 0;
 }
 

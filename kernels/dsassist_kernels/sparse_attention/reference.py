@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from dsassist_kernels.sparse_attention.selection import BLOCK, DENSE, Selection
 
 __all__ = ["attend", "visible"]
-
-_NOTHING = -1e29
-"""Biases below stand for a row that leaves nothing out."""
 
 
 def visible(selection: Selection, past: int, tokens: int) -> Tensor:
@@ -38,16 +33,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, selection: Selection, past: int) -> 
     mask = visible(selection, past, k.shape[2])
     mask = mask.repeat_interleave(q.shape[1] // mask.shape[1], dim=1)
     keys, values = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    scores = (q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5).masked_fill(~mask, -torch.inf)
-    if selection.tails is None:
-        out: Tensor = scores.softmax(dim=-1) @ values
-        return out
-    # one key more a query: its row's
-    d, first = q.shape[-1], past // BLOCK
-    row = torch.arange(past, k.shape[2], device=q.device) // BLOCK - first
-    tails = selection.tails[:, :, row].to(q.dtype)
-    extra = (q * tails[..., :d]).sum(-1) * d**-0.5 + tails[..., 2 * d] * math.log(2)
-    whole = (selection.counts == DENSE)[:, :, row] | (tails[..., 2 * d] < _NOTHING)
-    extra = extra.masked_fill(whole, -torch.inf)
-    weights = torch.cat((scores, extra.unsqueeze(-1)), dim=-1).softmax(dim=-1)
-    return weights[..., :-1] @ values + weights[..., -1:] * tails[..., d : 2 * d]
+    scores = q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5
+    out: Tensor = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1) @ values
+    return out

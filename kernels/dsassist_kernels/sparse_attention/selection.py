@@ -35,9 +35,9 @@ _SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 28}  # elements: what fits a cac
 class Sparsity:
     """How much is read."""
 
-    mass: float = 0.95
+    mass: float = 0.98
     """Blocks are taken until the sampled queries' attention that falls into them reaches this share."""
-    blocks_per_doubling: float = 4.0
+    blocks_per_doubling: float = 8.0
     """c in k(n) = c ⌈log₂(n / 128)⌉, the most blocks a row reads."""
     sink: int = 1
     """First blocks, always read."""
@@ -55,8 +55,6 @@ class Sparsity:
     """Keys a block where the compiled CPU kernel chooses: it can leave out less than 128 at a time."""
     fine_stride: int = 16
     """``stride`` there."""
-    tail: bool = True
-    """Let one key and value stand for what a row leaves out, there."""
 
     def __post_init__(self) -> None:
         if self.mass <= 0.0 or not 0.0 <= self.floor <= 1.0:
@@ -87,15 +85,10 @@ class Selection:
     """Keys a block. Blocks of other sizes, and lists for every query head (Hq in place of Hkv), are the compiled CPU
     kernel's alone."""
 
-    tails: Tensor | None = None
-    """[B, lists, QB, 2 D + 1] float32: one key, one value and the bias of that key's score in powers of two, which
-    stand for all keys that a row leaves out; where None, nothing does."""
-
     def of(self, sequence: int) -> Selection:
         """One sequence's, as a batch of its own."""
         part = slice(sequence, sequence + 1)
-        tails = None if self.tails is None else self.tails[part]
-        return Selection(self.indices[part], self.counts[part], self.block, tails)
+        return Selection(self.indices[part], self.counts[part], self.block)
 
     def read(self, past: int) -> tuple[Tensor, Tensor]:
         """Blocks of keys that are read, and those up to the diagonal: numbers over all lists."""
