@@ -240,15 +240,14 @@ class Transformer:
         """What a key is on average whatever the token, [L, kv heads, D]: its bias, turned to places of a long prompt.
         Components that turn slowly keep nearly all of it, and in some models it is many times the rest."""
         kv, d = self.config.num_kv_heads, self.config.head_dim
+        cos, sin = (table.float().mean(0, keepdim=True) for table in (self.cos, self.sin))
         parts = []
         for i in range(self.config.num_layers):
             bias = self._tensors.get(f"layers.{i}.qkv.bias")
             if bias is None:
                 return None
             heads = bias.to(self.device, torch.float32).view(-1, d)[-2 * kv : -kv]
-            parts.append(
-                rotate(heads[None], self.cos.float().mean(0, keepdim=True), self.sin.float().mean(0, keepdim=True))[0]
-            )
+            parts.append(rotate(heads[None], cos, sin)[0])
         return torch.stack(parts)
 
     def _layer(self, name: str) -> Layer:
