@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import sysconfig
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from _common import ROOT, arguments, report, say
 from _long_context.prompts import SEGMENT, prompt
 from _long_context.quality import quality
 from _long_context.recall import recall
-from _long_context.speed import child, decode_crossover, kernel_growth, measure
+from _long_context.speed import child, decode_crossover, growth, kernel_growth, measure
 from _plot import two_panels
 
 from dsassist_kernels.sparse_attention import Sparsity
@@ -43,10 +44,11 @@ def sparsity(options: argparse.Namespace, **changes: float) -> Sparsity:
 
 def speed(options: argparse.Namespace, tokens: list[int], taken: dict[str, dict[str, float]]) -> tuple[Any, Any]:
     """Seconds of a whole prefill, ways in turns."""
-    for way in ("dense", "sparse", "dense_float32", "sparse_int8"):
+    ways = options.ways.split(",") if not options.quick else ["dense", "sparse"]
+    for way in ways:
         taken[way] = measure(options, way, tokens)
     figures = {f"{way}_16k_s": took["seconds"] for way, took in taken.items()}
-    best = min(taken[way]["seconds"] for way in ("dense", "dense_float32"))
+    best = min(taken[way]["seconds"] for way in ways if way.startswith("dense"))
     own = taken["sparse"]
     attention = sum(own[part] for part in ("select_s", "attend_s", "pack_pages_s"))
     if attention:
@@ -54,10 +56,10 @@ def speed(options: argparse.Namespace, tokens: list[int], taken: dict[str, dict[
         figures["attention_16k_s"] = attention
         figures["attention_dense_16k_s"] = taken["dense"]["attend_s"] + taken["dense"]["pack_pages_s"]
     figures["speed_density"] = own["density"]
-    return figures, {
-        "prefill_16k_vs_dense": best / own["seconds"],
-        "prefill_16k_vs_dense_float32": taken["dense_float32"]["seconds"] / own["seconds"],
-    }
+    ratios = {"prefill_16k_vs_dense": best / own["seconds"]}
+    if "dense_float32" in taken:
+        ratios["prefill_16k_vs_dense_float32"] = taken["dense_float32"]["seconds"] / own["seconds"]
+    return figures, ratios
 
 
 def memory(options: argparse.Namespace, tokens: list[int], taken: dict[str, dict[str, float]]) -> tuple[Any, Any]:
@@ -77,7 +79,7 @@ def memory(options: argparse.Namespace, tokens: list[int], taken: dict[str, dict
 def plot(options: argparse.Namespace, tokens: list[int]) -> None:
     """Measure dense and sparse at growing lengths and draw them."""
     lengths = [n for n in (2048, 4096, 8192, 16_384, 32_768) if n <= len(tokens)]
-    got: dict[str, list[dict[str, float]]] = {"dense": [], "sparse": [], "sparse_int8": []}
+    got: dict[str, list[dict[str, float]]] = {"dense": [], "sparse": []}
     for n in lengths:
         for way, rows in got.items():
             rows.append(measure(options, way, tokens[:n]))
@@ -96,7 +98,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=16_384, help="length of the prompts (--quick: 4,096)")
     parser.add_argument("--prompts", type=int, default=4, help="prompts that quality is measured on")
     parser.add_argument("--gaps", type=int, default=16, help="gaps filled behind each prompt")
-    parser.add_argument("--ways", default=",".join(WAYS), help="what quality compares, with the first")
+    parser.add_argument("--ways", default=",".join(WAYS), help="what quality and speed compare, with the first")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"what to measure, of {','.join(PARTS)}")
     parser.add_argument("--mass", type=float, default=Sparsity().mass, help="share of attention that must be captured")
     parser.add_argument(
@@ -138,8 +140,12 @@ def main() -> int:
         figures["sparse_tok_s"] = length / own["seconds"]
         ratios["prefill_16k_vs_llamacpp"] = figures["sparse_tok_s"] / figures["llamacpp_tok_s"]
     if "growth" in parts:
-        lengths = [8192, 16_384] if options.quick else [8192, 16_384, 32_768, 65_536]
-        ratios["growth_per_doubling"] = kernel_growth(lengths, sparsity(options, mass=2.0, floor=0.0))
+        lengths = [2048, 4096] if options.quick else [8192, 16_384, 32_768, 65_536]
+        seconds = growth(options, prompt(tokenizer, folder, lengths[-1], options.seed), lengths)
+        figures |= seconds
+        ratios["growth_per_doubling"] = max(b / a for a, b in pairwise(seconds.values()))
+        # one layer, every row at its cap, which real prompts reach in few rows
+        figures["growth_at_the_cap"] = kernel_growth(lengths, sparsity(options, mass=2.0, floor=0.0))
     if "decode" in parts:
         figures |= decode_crossover([4096, 16_384] if options.quick else [4096, 8192, 16_384, 32_768], LongContext())
     if options.plot:
