@@ -162,8 +162,8 @@ class LongContext:
         if way == "paged":
             return self._paged(layer, q, pages, table, past, lse)
         sparsity = self.sparsity if last else self._inner
-        if self.dtype is None and packs(q) and pages.keys.dtype in (torch.float32, torch.int8):
-            packed = compiled.pack_pages(pages.keys, pages.values, table, tokens, pages.scales)
+        if self.dtype is None and packs(q):
+            packed = self._packed(pages, table, tokens)
             chosen = compiled.select(q, packed, past, sparsity) if way == "sparse" else None
             if chosen:
                 self._count(chosen, past, asked)
@@ -179,6 +179,13 @@ class LongContext:
         self._count(chosen, past, asked)
         backend = "cpu" if q.device.type == "cpu" else None
         return attend(query, k, v, chosen, past, backend=backend)[0].transpose(0, 1).to(q.dtype)
+
+    @staticmethod
+    def _packed(pages: LayerPages, table: Tensor, tokens: int) -> compiled.Packed:
+        if pages.keys.dtype in (torch.float32, torch.int8):
+            return compiled.pack_pages(pages.keys, pages.values, table, tokens, pages.scales)
+        k, v = gather(pages.keys, pages.values, table, tokens)
+        return compiled.pack(k.float(), v.float())
 
     def _paged(self, layer: int, q: Tensor, pages: LayerPages, table: Tensor, past: int, lse: Tensor | None) -> Tensor:
         choice = None
