@@ -105,6 +105,7 @@ def main() -> int:
         "--blocks", type=float, default=Sparsity().blocks_per_doubling, help="c in k(n) = c log2(n / 128)"
     )
     parser.add_argument("--plot", type=Path, help="write time and memory against length to this SVG file (minutes)")
+    parser.add_argument("--llamacpp-tokens", type=int, default=16_384, help="of the prompt, read by llama.cpp")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--gguf", default="", help="file for llama.cpp (default: the one the model was converted from)")
     options = parser.parse_args()
@@ -133,8 +134,8 @@ def main() -> int:
             ratios |= more_ratios
     if "llamacpp" in parts:
         own = taken.get("sparse") or measure(options, "sparse", tokens)
-        # --quick spares it the long end, where it is slowest: the ratio of speeds is then too small, not too large
-        theirs = tokens[:1024] if options.quick else tokens
+        # without the long end, where it is slowest, the ratio of speeds is too small, not too large
+        theirs = tokens[: 1024 if options.quick else options.llamacpp_tokens]
         figures["llamacpp_tokens"] = len(theirs)
         figures["llamacpp_tok_s"] = len(theirs) / measure(options, "llamacpp", theirs)["seconds"]
         figures["sparse_tok_s"] = length / own["seconds"]
