@@ -177,8 +177,7 @@ class LongContext:
             return dense_attention(query, k, v, past)[0].transpose(0, 1).to(q.dtype)
         chosen = select(query, k, past, sparsity)
         self._count(chosen, past, asked)
-        backend = "cpu" if q.device.type == "cpu" else None
-        return attend(query, k, v, chosen, past, backend=backend)[0].transpose(0, 1).to(q.dtype)
+        return attend(query, k, v, chosen, past)[0].transpose(0, 1).to(q.dtype)
 
     @staticmethod
     def _packed(pages: LayerPages, table: Tensor, tokens: int) -> compiled.Packed:

@@ -95,7 +95,8 @@ class KVPool:
         self.keys, self.values = empty(d, PAGE, kind=dtype), empty(PAGE, d, kind=dtype)
         self.bounds = empty(2, d)
         whole = dtype == torch.int8
-        self.key_scale, self.value_scale = (empty(PAGE), empty(PAGE)) if whole else (None, None)
+        self.key_scale: Tensor | None = empty(PAGE) if whole else None
+        self.value_scale: Tensor | None = empty(PAGE) if whole else None
         self.offset = offset if whole else None
         self.pages = pages
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dsassist_kernels.paged_attention import PAGE
 from dsassist_model.long_context import Far
 from dsassist_model.transformer import KVPool
 
@@ -70,8 +69,8 @@ class FarMemory:
             if pool.key_scale is not None and pool.value_scale is not None:
                 k = k * pool.key_scale[:, page].unsqueeze(2)
                 v = v * pool.value_scale[:, page].unsqueeze(3)
-            keys.append(k.unflatten(3, (PAGE // POOLED, POOLED)).mean(4).transpose(2, 3))
-            values.append(v.unflatten(2, (PAGE // POOLED, POOLED)).mean(3))
+            keys.append(k.view(*k.shape[:3], -1, POOLED).mean(4).transpose(2, 3))
+            values.append(v.view(*v.shape[:2], -1, POOLED, v.shape[3]).mean(3))
         self.keys, self.values = torch.cat(keys, 2), torch.cat(values, 2)
         stay = torch.ones(len(self.asked), dtype=torch.bool)
         stay[[place for place in places if place < len(stay)]] = False
