@@ -115,6 +115,10 @@ class CompletionSettings:
     debounce_ms: int = -1
     """Milliseconds of quiet before a suggestion is computed; -1 adapts to the typing."""
 
+    minimum_acceptance: float = -1.0
+    """The chance of being accepted, from 0 to 1, below which a suggestion is not shown while typing; -1 takes what came
+    with dsassist's accept model, 0 shows everything that passes the filters."""
+
     languages_off: tuple[str, ...] = ()
     """Language identifiers in which nothing is suggested, such as `markdown`."""
 

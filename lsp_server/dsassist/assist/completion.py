@@ -12,21 +12,23 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from dsassist.assist.accept import AcceptModel, features
 from dsassist.assist.generation import Anchor, Generation, Memory
+from dsassist.assist.members import used_members
 from dsassist.assist.postprocess import REASONS, judge
 from dsassist.assist.prompt import request_for
-from dsassist.assist.shape import enough, shape_at
+from dsassist.assist.shape import Shape, enough, shape_at
 from dsassist.assist.site import Site
-from dsassist.assist.syntax import breaks_syntax
+from dsassist.assist.syntax import breaks_syntax, completed
 from dsassist.backend.types import Backend, Completion, ContextFile
 from dsassist.errors import BackendBusy, BackendError, BackendLoading, NoModel
 from dsassist.settings import Settings
 
-__all__ = ["Completer", "Outcome", "Suggestion"]
+__all__ = ["Attempt", "Completer", "Outcome", "Suggestion"]
 
 MOST_DELAY = 0.06
 """Seconds a request waits at most for the next key."""
@@ -36,11 +38,24 @@ OTHER_TEMPERATURE = 0.8
 OTHER_SECONDS = 2.0
 """They may take so long; the first one is known by then and waits for them."""
 
+MEMBER_SECONDS = 0.02
+"""A suggestion waits so long to hear from the index whether what it names exists."""
+
+_MODEL_ANSWERED = frozenset(
+    {
+        "none", "nothing_to_add", "repeats_next_lines", "repeats_line_above", "closes_twice", "other_indentation",
+        "repeats_itself", "unknown_member", "breaks_syntax",
+    }
+)  # fmt: skip
+"""Outcomes after which other answers may do better."""
+
 _AFTER_CURSOR = frozenset(")]}>\"'`;:, \t")
 """A line may go on with these after the cursor and still get suggestions while typing: editors close brackets
 themselves."""
 
 Context = Callable[[Site], Awaitable[tuple[ContextFile, ...]]]
+Lacks = Callable[[Site, str, str], Awaitable[bool]]
+"""Is a member (the last argument) known not to exist on a variable that is in reach of a site?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,8 @@ class Suggestion:
     """Geometric mean of the tokens' probabilities, None where the server does not tell."""
     cached: bool = False
     """Answered without the model: it had written this already."""
+    chance: float | None = None
+    """That it is taken, as the accept model has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +81,47 @@ class Outcome:
     suppressed: str = ""
 
 
-class Completer:
-    """Completes for one editor through one backend. Not for several event loops."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One answer of the model and what became of it, for who measures."""
 
-    def __init__(self, backend: Backend, settings: Settings, context: Context | None = None, session: str = "") -> None:
+    site: Site
+    shape: Shape
+    raw: str
+    """From the cursor on, up to the end of the unit, as the model wrote it."""
+    text: str
+    """After trimming; what is shown, unless there is a ``reason`` against it."""
+    reason: str
+    features: Mapping[str, float]
+    """Empty where a filter came before, or the server tells no probabilities."""
+    chance: float | None
+
+
+class Completer:
+    """Completes for one editor through one backend. Not for several event loops.
+
+    ``lacks`` asks the index whether a member does not exist; ``accept`` is the accept model, None for none.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        settings: Settings,
+        context: Context | None = None,
+        session: str = "",
+        *,
+        lacks: Lacks | None = None,
+        accept: AcceptModel | None = None,
+    ) -> None:
         self.backend = backend
         self.settings = settings
         self.paused = False
         self.outcome = Outcome("none", "Nothing was asked yet.")
+        self.observer: Callable[[Attempt], None] | None = None
+        """Called with every answer that was judged."""
         self._context = context
         self._session = session
+        self._lacks, self._accept = lacks, accept
         self._memory = Memory()
         self._numbers = itertools.count(1)
         self._keys: deque[float] = deque(maxlen=9)
@@ -105,10 +153,20 @@ class Completer:
                 await generation.finished(typed)
         if generation.error is not None:
             return self._failed(generation.error)
-        return self._judged(site, generation, typed, cached)
+        return await self._judged(site, generation, typed, cached)
 
-    async def others(self, site: Site, first: Suggestion, count: int) -> list[Suggestion]:
-        """Up to ``count`` suggestions besides ``first``, where one was asked for by hand; fewer where they agree."""
+    async def candidates(self, site: Site, count: int) -> list[Suggestion]:
+        """Up to ``count`` suggestions where they are asked for by hand, those that the model is surest of first."""
+        found = await self.suggest(site)
+        if self.outcome.reason not in _MODEL_ANSWERED:
+            return found
+        others = await self.others(site, found, count - len(found))
+        if others:
+            self.outcome = Outcome("none", REASONS["none"])
+        return sorted(found + others, key=lambda suggestion: -(suggestion.probability or 0.0))
+
+    async def others(self, site: Site, known: list[Suggestion], count: int) -> list[Suggestion]:
+        """Up to ``count`` suggestions besides those that are ``known``; fewer where they agree."""
         if count < 1:
             return []
         context = await self._context(site) if self._context and self.settings.context.cross_file else ()
@@ -127,25 +185,74 @@ class Completer:
         finally:
             for generation in tries:
                 generation.stop()
-        found, outcome = [first], self.outcome
+        found, outcome = list(known), self.outcome
         for generation in tries:
             if generation.running or generation.stopped or generation.error is not None:
                 continue
-            known = {suggestion.text for suggestion in found}
-            found += [other for other in self._judged(site, generation, "", False) if other.text not in known]
+            texts = {suggestion.text for suggestion in found}
+            found += [other for other in await self._judged(site, generation, "", False) if other.text not in texts]
         self.outcome = outcome
-        return found[1:]
+        return found[len(known) :]
 
-    def _judged(self, site: Site, generation: Generation, typed: str, cached: bool) -> list[Suggestion]:
+    async def _judged(self, site: Site, generation: Generation, typed: str, cached: bool) -> list[Suggestion]:
+        """Through trimming, filters and the accept model, to what is shown."""
         shape = shape_at(site) if not typed else generation.anchor.shape
-        verdict = judge(site, shape, generation.text[len(typed) :])
-        if verdict.reason != "none":
-            return self._nothing(verdict.reason, verdict.suppressed)
-        if breaks_syntax(site, verdict.text):
-            return self._nothing("breaks_syntax", verdict.text)
+        answer = generation.text[len(typed) :]
+        raw = answer[: enough(shape, answer)].rstrip()
+        # of a block that was cut at the limit, the last line is a torso
+        torso = not generation.whole and len(raw) == len(answer.rstrip()) and "\n" in raw
+        verdict = judge(site, shape, answer[: answer.rfind("\n")] if torso else answer)
+        text, reason = verdict.text or verdict.suppressed, verdict.reason
+        whole = generation.whole or torso
+        known: dict[str, float] = {}
+        chance = None
+        if reason == "none":
+            text = completed(site, text)
+            if breaks_syntax(site, text, whole=whole):
+                reason = "breaks_syntax"
+            elif await self._names_unknown(site, text):
+                reason = "unknown_member"
+            else:
+                known, chance = self._chance(site, shape, generation, typed, text, len(raw) - len(text))
+                if chance is not None and not site.manual and chance < self._least():
+                    reason = "unsure"
+        if self.observer is not None:
+            self.observer(Attempt(site, shape, raw, text, reason, known, chance))
+        if reason != "none":
+            return self._nothing(reason, text)
         self.outcome = Outcome("none", REASONS["none"])
-        text = verdict.text.replace("\n", site.newline)
-        return [Suggestion(f"{self._session}:{next(self._numbers)}", text, _probability(generation), cached)]
+        said = text.replace("\n", site.newline)
+        identity = f"{self._session}:{next(self._numbers)}"
+        return [Suggestion(identity, said, _probability(generation), cached, chance)]
+
+    def _chance(
+        self, site: Site, shape: Shape, generation: Generation, typed: str, text: str, cut: int
+    ) -> tuple[dict[str, float], float | None]:
+        """Features of a suggestion and its chance; nothing where the server tells no probabilities."""
+        places = zip(generation.places, generation.logprobs, strict=True)
+        tokens = [(place - len(typed), number) for place, number in places if place >= len(typed)]
+        if not tokens:
+            return {}, None
+        known = features(site, shape, text, tokens, typed=len(typed), cut=max(cut, 0), whole=generation.whole)
+        return known, self._accept.chance(known) if self._accept is not None else None
+
+    def _least(self) -> float:
+        """The chance below which nothing is shown."""
+        wanted = self.settings.completion.minimum_acceptance
+        return self._accept.threshold if wanted < 0 and self._accept is not None else wanted
+
+    async def _names_unknown(self, site: Site, text: str) -> bool:
+        """Whether ``text`` uses a member that the index knows not to exist. One that it cannot tell in time does."""
+        if self._lacks is None:
+            return False
+        try:
+            async with asyncio.timeout(MEMBER_SECONDS):
+                for receiver, member in used_members(site, text):
+                    if await self._lacks(site, receiver, member):
+                        return True
+        except TimeoutError:
+            pass
+        return False
 
     def _closed_gate(self, site: Site) -> str:
         """The reason why the model is not asked at all, empty if it may be."""

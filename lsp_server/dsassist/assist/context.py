@@ -44,10 +44,12 @@ class _Choice:
 
 
 class Gatherer:
-    """Gathers for one editor. ``ask`` gives the pieces for a site, best first, within a budget in bytes."""
+    """Gathers for one editor. ``ask`` gives the pieces for a site, best first, within a budget in bytes;
+    it is waited for up to ``patience`` seconds."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, patience: float = BUDGET_SECONDS) -> None:
         self._ask = ask
+        self._patience = patience
         self._choices: dict[str, _Choice] = {}
         self._pending: dict[str, asyncio.Task[None]] = {}
 
@@ -59,7 +61,7 @@ class Gatherer:
         task = self._pending.get(site.document)
         if task is None or task.done():
             task = self._pending[site.document] = asyncio.create_task(self._choose(site))
-        await asyncio.wait({task}, timeout=BUDGET_SECONDS)
+        await asyncio.wait({task}, timeout=self._patience)
         choice = self._choices.get(site.document)
         return choice.files if choice is not None else ()
 

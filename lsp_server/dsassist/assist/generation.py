@@ -69,6 +69,10 @@ class Generation:
         self.anchor = anchor
         self.text = ""
         self.logprobs: list[float] = []
+        self.places: list[int] = []
+        """Where in the text each token begins."""
+        self.whole = False
+        """It came to an end, and not to its limit of tokens."""
         self.error: BackendError | None = None
         self.stopped = False
         """Given up before it was finished; its text is a beginning only."""
@@ -87,10 +91,13 @@ class Generation:
             # closing the stream closes the connection, which stops the model
             async with aclosing(cast("_Closable", stream())) as pieces:
                 async for piece in pieces:
+                    self.places.extend([len(self.text)] * len(piece.logprobs))
                     self.text += piece.text
                     self.logprobs.extend(piece.logprobs)
                     self._changed.set()
+                    self.whole = piece.finish_reason == "stop"
                     if self._enough(self.text) is not None:
+                        self.whole = True
                         break
         except BackendError as error:
             self.error = error

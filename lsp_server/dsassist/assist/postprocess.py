@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dsassist.assist.shape import Shape, enough
+from dsassist.assist.shape import LOOP_LENGTH, Shape, enough
 from dsassist.assist.site import Site, indent_of
 
 __all__ = ["REASONS", "Verdict", "judge"]
@@ -25,7 +25,12 @@ REASONS = {
     "nothing_to_add": "The model had nothing to add.",
     "repeats_next_lines": "The suggestion repeats the lines that follow.",
     "repeats_line_above": "The suggestion repeats the line above.",
+    "closes_twice": "The suggestion only closes brackets that are closed already.",
+    "other_indentation": "The suggestion is indented in another way than the file.",
+    "repeats_itself": "The suggestion says the same line again and again.",
+    "unknown_member": "The suggestion uses a member that does not exist.",
     "breaks_syntax": "The suggestion would break code that is whole.",
+    "unsure": "The suggestion is not likely enough to be what you want (completion.minimumAcceptance).",
     "loading": "The engine is loading its model.",
     "busy": "The engine has too much to do.",
     "no_model": "No model is on this machine.",
@@ -56,14 +61,36 @@ def judge(site: Site, shape: Shape, raw: str) -> Verdict:
         return Verdict("", "nothing_to_add")
     if site.on_blank_line and text.startswith("\n"):
         return Verdict("", "nothing_to_add", text)
-    text = _without_suffix(site, _without_second_indent(site, text))
+    whole = _without_second_indent(site, text)
+    text = _without_suffix(site, whole)
     if not text.strip():
-        return Verdict("", "repeats_next_lines", raw[:end])
+        only_closers = set(whole.strip()) <= set(")]}>\"'`;,: ")
+        return Verdict("", "closes_twice" if only_closers else "repeats_next_lines", raw[:end])
     if _repeats_below(site, text):
         return Verdict("", "repeats_next_lines", text)
     if _repeats_above(site, text):
         return Verdict("", "repeats_line_above", text)
+    if _indents_otherwise(site, text):
+        return Verdict("", "other_indentation", text)
+    if _says_again(text):
+        return Verdict("", "repeats_itself", text)
     return Verdict(text)
+
+
+def _indents_otherwise(site: Site, text: str) -> bool:
+    """Tabs where the lines around have spaces, or spaces where they have tabs."""
+    lines = text.split("\n")[1:]
+    mine = {indent_of(line)[:1] for line in lines if line.strip()} - {""}
+    near = [*site.lines_above[-200:], *site.lines_below[:50], site.line_before]
+    theirs = [indent_of(line)[:1] for line in near if line.strip() or line is site.line_before]
+    tabs, spaces = theirs.count("\t"), theirs.count(" ")
+    return (mine == {"\t"} and spaces > tabs) or (mine == {" "} and tabs > spaces)
+
+
+def _says_again(text: str) -> bool:
+    """Of three lines or more, all but one are the same."""
+    lines = [line.strip() for line in text.split("\n") if len(line.strip()) >= LOOP_LENGTH]
+    return len(lines) >= 3 and len(set(lines)) == 1
 
 
 def _without_second_indent(site: Site, text: str) -> str:

@@ -11,14 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from dsassist import __version__
-from dsassist.cli import complete, demo, doctor, index, lsp, model, serve, testgen
+from dsassist.cli import complete, demo, doctor, evaluate, index, lsp, model, serve, testgen
 from dsassist.cli.common import print_error
 from dsassist.errors import DsassistError
 from dsassist_model.errors import ModelError
 
 __all__ = ["build", "main"]
 
-GROUPS = (demo, complete, doctor, model, lsp, serve, index, testgen)
+GROUPS = (demo, complete, doctor, model, lsp, serve, index, testgen, evaluate)
 """In the order of ``dsassist --help``."""
 
 

@@ -11,7 +11,9 @@ from dsassist.index.model import (
     Role,
     SymbolInfo,
 )
+from dsassist.index.module import Module
 from dsassist.index.resolve import Target
+from dsassist.index.types import Types
 from dsassist.index.uses import Uses
 
 __all__ = ["Queries"]
@@ -81,20 +83,66 @@ class Queries(Uses):
             name = view.occurrences.names[view.occurrences.name[index]]
             if not types or name.startswith("__"):
                 return False
-            for item in types:
-                if item[0] == "m" and item[1]:
-                    if self._resolver.module_member(item, name, path) or self._dynamic(item[1]):
-                        return False
-                elif item[0] in ("i", "c", "S", "Z"):
-                    if self._resolver.lookup(item, name, path) or not self._resolver.surely_not(item):
-                        return False
-                    if self._resolver.class_member(item[1], item[2], "__getattr__") or self._resolver.class_member(
-                        item[1], item[2], "__getattribute__"
-                    ):
-                        return False
-                else:
-                    return False
+            return self._all_lack(types, name, path)
+
+    def lacks_member(self, path: str, line: int, receiver: str, member: str) -> bool:
+        """Is ``member`` known not to exist on the variable ``receiver`` as it is seen from a line?
+
+        For code that is not written yet: the variable is looked up in the scopes around the line. False wherever
+        something is not known: the file, the variable, its type, or one of the type's members.
+        """
+        with self._reading():
+            view, module = self._view(path), self._module(path)
+            if view is None or module is None or member.startswith("__"):
+                return False
+            lengths = module.facts.line_lengths
+            start = sum(lengths[:line])
+            best, size = -1, 0
+            for index in view.positions(receiver):
+                ref = view.occurrences.ref[index]
+                if view.occurrences.role[index] & 7 != Mode.NAME or ref < 0:
+                    continue
+                scope = module.symbols[ref].scope
+                region = module.facts.scopes[scope]
+                length = region.end - region.start
+                if scope and not self._reaches(module, scope, start):
+                    continue
+                # the innermost scope that binds it is the one that counts
+                if best < 0 or (scope and (not module.symbols[best].scope or length < size)):
+                    best, size = ref, length
+            types = self._resolver.symbol_types(path, best) if best >= 0 else ()
+            return bool(types) and self._all_lack(types, member, path)
+
+    def _reaches(self, module: Module, scope: int, line: int) -> bool:
+        """Is the line that begins at a byte in the scope, or where the scope would go on if something were written?"""
+        region = module.facts.scopes[scope]
+        if region.start <= line <= region.end:
             return True
+        source = self._text(module.path)
+        if line < region.start or region.owner < 0 or source[region.end : line].strip():
+            return False
+        head = module.symbols[region.owner].start
+        outer = head - (source.rfind(b"\n", 0, head) + 1)
+        end = source.find(b"\n", line)
+        text = source[line : end if end >= 0 else len(source)]
+        return len(text) - len(text.lstrip()) > outer
+
+    def _all_lack(self, types: Types, name: str, path: str) -> bool:
+        """Has none of ``types`` a member ``name``, and is every member of each known?"""
+        for item in types:
+            if item[0] == "m" and item[1]:
+                if self._resolver.module_member(item, name, path) or self._dynamic(item[1]):
+                    return False
+            elif item[0] in ("i", "c", "S", "Z"):
+                if self._resolver.lookup(item, name, path) or not self._resolver.surely_not(item):
+                    return False
+                if self._resolver.class_member(item[1], item[2], "__getattr__") or self._resolver.class_member(
+                    item[1], item[2], "__getattribute__"
+                ):
+                    return False
+            else:
+                return False
+        return True
 
 
 def _in_outline(facts: Facts, sym: Sym) -> bool:

@@ -56,7 +56,7 @@ def test_what_is_shown(marked, raw, text):
     ("marked", "raw", "reason"),
     [
         ("x = |", "   \n", "nothing_to_add"),
-        ("x = f(|)", ")", "repeats_next_lines"),
+        ("x = f(|)", ")", "closes_twice"),
         ("a = 1\n|\nb = long_name(2)\n", "b = long_name(2)", "repeats_next_lines"),
         ("value = 1\n|", "value = 1", "repeats_line_above"),
     ],

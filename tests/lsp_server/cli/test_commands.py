@@ -117,7 +117,7 @@ async def test_the_demo_plays_without_a_terminal(home, new_engine):
 
     engine = await new_engine().listen(engine_files("qwen2.5-coder-0.5b", "auto").socket)
     for scene in SCENES:
-        engine.answer("x" if scene.typed == "ret" else scene.typed[1:] + "the_rest")
+        engine.answer("x" if scene.typed == "ret" else scene.typed[1:] + "the_rest", greedy=True)
     done = await asyncio.to_thread(run, "demo")
     await engine.close()
     assert done.returncode == 0

@@ -9,12 +9,14 @@ from typing import Any
 
 from lsprotocol import types
 
+from dsassist.assist.accept import shipped
 from dsassist.assist.completion import Completer, Suggestion
 from dsassist.assist.context import Gatherer
 from dsassist.assist.site import Site
 from dsassist.index import ContextPiece
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
+from dsassist.server.notebooks import cell_of, script_path
 from dsassist.server.protocol import DID_ACCEPT, DID_SHOW, WHY_NOTHING, Accepted, Shown
 from dsassist.settings import Settings
 
@@ -180,7 +182,22 @@ class _State:
         self.completer = self._completer(server.settings)
 
     def _completer(self, settings: Settings) -> Completer:
-        return Completer(self._server.backend, settings, self.gatherer, session=self._server.session)
+        return Completer(
+            self._server.backend,
+            settings,
+            self.gatherer,
+            session=self._server.session,
+            lacks=self._lacks,
+            accept=shipped(),
+        )
+
+    async def _lacks(self, site: Site, receiver: str, member: str) -> bool:
+        """Whether the index knows that a variable in reach of the cursor has no such member."""
+        found = self._server.indexes.folder_of(site.document)
+        if found is None:
+            return False
+        folder, path = found
+        return await folder.ask(folder.index.lacks_member, path, site.line, receiver, member)
 
     async def _pieces(self, site: Site, budget: int) -> Sequence[ContextPiece]:
         """What the index would have the model read."""
@@ -201,9 +218,14 @@ class _State:
         await self.completer.close()
 
     def site(self, document: Document, text: str, offset: int, manual: bool) -> Site:
-        file = document.file
+        """A cursor in a document. A notebook's cell is completed as a part of the whole notebook."""
+        cell = cell_of(self._server.documents, document)
+        file = self._server.documents.any_document(cell.notebook).file if cell else document.file
         root = self._server.documents.root_of(file) if file else None
         path = file.relative_to(root).as_posix() if file and root else PurePath(document.path).name
+        if cell is not None:
+            text, offset = cell.before + text + cell.after, offset + len(cell.before)
+            path = script_path(path, cell.ending)
         return Site.at(
             text,
             offset,
@@ -217,9 +239,8 @@ class _State:
     async def suggest(self, document: Document, text: str, offset: int, manual: bool) -> list[Suggestion]:
         self.completer.paused = self._server.monitor.paused
         site = self.site(document, text, offset, manual)
-        suggestions = await self.completer.suggest(site)
-        if manual and suggestions:
-            suggestions += await self.completer.others(site, suggestions[0], MANUAL_SUGGESTIONS - 1)
+        wanted = self.completer
+        suggestions = await (wanted.candidates(site, MANUAL_SUGGESTIONS) if manual else wanted.suggest(site))
         if not suggestions and self.completer.outcome.reason in ("loading", "no_model", "error"):
             self._server.monitor.look()
         return suggestions
