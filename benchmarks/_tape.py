@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ class Tape:
 
     def __init__(self, backend: Backend, model: str, path: Path | None, *, only: bool = False) -> None:
         self.asked = self.missing = 0
-        self.where: dict[str, Any] = {}
-        """Noted with each new answer: where in which package it was asked for."""
+        self.where: Mapping[str, Any] = {}
+        self.whole = self
         self._backend, self._model, self._path, self._only = backend, model, path, only
         self._answers: dict[str, list[tuple[str, list[float], str | None]]] = {}
         if path is not None and path.exists():
@@ -40,6 +41,12 @@ class Tape:
         asked = {name: value for name, value in asdict(request).items() if name not in ("session", "priority")}
         return hashlib.sha256(json.dumps([self._model, asked], sort_keys=True).encode()).hexdigest()[:24]
 
+    def noting(self, where: Mapping[str, Any]) -> Tape:
+        """The same tape, which notes with each new answer where in which package it was asked for."""
+        view = copy(self)
+        view.where, view.whole = where, self.whole
+        return view
+
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Completion]:
         """The answer from the tape, else from the model. See `Backend.stream`."""
         key = self._key(request)
@@ -51,10 +58,10 @@ class Tape:
                 return
         # nothing known, or a beginning that was enough for rules of then
         if self._only:
-            self.missing += 1
+            self.whole.missing += 1
             yield Completion("", "stop")
             return
-        self.asked += 1
+        self.whole.asked += 1
         pieces: list[tuple[str, list[float], str | None]] = []
         async with aclosing(self._backend.stream(request)) as answer:  # type: ignore[type-var]
             try:

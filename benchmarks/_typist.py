@@ -42,6 +42,11 @@ class Moment:
     """Lines below that hold nothing but what the editor closed."""
 
     @property
+    def where(self) -> dict[str, str | int]:
+        """In the new release."""
+        return {"path": self.hunk.path, "line": self.hunk.line + self.number, "character": self.column}
+
+    @property
     def before(self) -> str:
         """The document before the cursor."""
         above = "".join(line + "\n" for line in self.hunk.lines[: self.number])

@@ -61,6 +61,8 @@ TRAINING = (
     "npm:zod 4.4.0 4.6.7",
 )
 HUNKS_A_FILE = 2
+AT_ONCE = 8
+"""Pauses that are asked for together: the engine answers them in one batch."""
 LANGUAGES = {
     ".py": "python", ".js": "javascript", ".ts": "typescript", ".tsx": "typescriptreact", ".go": "go", ".rs": "rust",
     ".java": "java", ".c": "c", ".h": "c", ".cpp": "cpp", ".hpp": "cpp",
@@ -146,20 +148,31 @@ class Replay:
             await self._typed(workspace, place, name, side)
 
     async def _every_pause(self, workspace: Workspace, place: Place) -> None:
-        for moment in place.moments:
-            hunk = moment.hunk
-            where = {"path": hunk.path, "line": hunk.line + moment.number, "character": moment.column}
-            self.tape.where = {"package": workspace.name, **where}
-            completer = workspace.completer(self.tape, self._settings[""])
-            attempts: list[Attempt] = []
-            completer.observer = attempts.append
-            await completer.suggest(workspace.site(moment))
-            await completer.close()
+        """Each by itself: what was suggested before plays no part. The first one alone, so that the others find what
+        they share with it read already."""
+        first, *others = place.moments
+        asked = [await self._attempt(workspace, first)]
+        for start in range(0, len(others), AT_ONCE):
+            asked += await asyncio.gather(
+                *(self._attempt(workspace, moment) for moment in others[start : start + AT_ONCE])
+            )
+        for moment, attempt in zip(place.moments, asked, strict=True):
             self.pauses += 1
-            for attempt in attempts[-1:]:
-                self._note(workspace, moment, attempt, where)
+            if attempt is not None:
+                self._note(workspace, moment, attempt)
 
-    def _note(self, workspace: Workspace, moment: Moment, attempt: Attempt, where: dict[str, Any]) -> None:
+    async def _attempt(self, workspace: Workspace, moment: Moment) -> Attempt | None:
+        """What the assistant makes of the model's answer, None where it does not ask."""
+        completer = workspace.completer(
+            self.tape.noting({"package": workspace.name, **moment.where}), self._settings[""]
+        )
+        attempts: list[Attempt] = []
+        completer.observer = attempts.append
+        await completer.suggest(workspace.site(moment))
+        await completer.close()
+        return attempts[-1] if attempts else None
+
+    def _note(self, workspace: Workspace, moment: Moment, attempt: Attempt) -> None:
         took = taken(moment, attempt.text or attempt.raw)
         self.answers += bool(attempt.raw.strip())
         if attempt.reason not in ("none", "nothing_to_add"):
@@ -167,7 +180,7 @@ class Replay:
         if self._samples is not None:
             row = {
                 "package": workspace.name,
-                **where,
+                **moment.where,
                 "kind": moment.kind,
                 "language": attempt.site.language,
                 "reason": attempt.reason,
