@@ -31,7 +31,7 @@ from _releases import Hunk, Pair, download, hunks, in_folder
 from _tape import Tape
 from _typist import Moment, moments, saved_characters, taken
 
-from dsassist.assist.accept import shipped
+from dsassist.assist.accept import Choice, shipped
 from dsassist.assist.completion import Attempt, Completer
 from dsassist.assist.context import Gatherer
 from dsassist.assist.site import Site
@@ -178,6 +178,7 @@ class Replay:
         if attempt.reason not in ("none", "nothing_to_add"):
             self.filters.add(attempt.reason, took is not None)
         if self._samples is not None:
+            raw = taken(moment, attempt.raw)
             row = {
                 "package": workspace.name,
                 **moment.where,
@@ -188,12 +189,22 @@ class Replay:
                 "text": attempt.text,
                 "written": moment.rest,
                 "accepted": took is not None,
-                "accepted_raw": taken(moment, attempt.raw) is not None,
-                "saved": saved_characters(attempt.text[: took.characters]) if took and attempt.text else 0,
-                "features": {name: round(value, 5) for name, value in attempt.features.items()},
+                "accepted_raw": raw is not None,
+                "saved_raw": saved_characters(attempt.raw[: raw.characters]) if raw else 0,
+                "choices": [self._choice(moment, choice) for choice in attempt.choices],
             }
             with self._samples.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+
+    @staticmethod
+    def _choice(moment: Moment, choice: Choice) -> dict[str, Any]:
+        took = taken(moment, choice.text)
+        return {
+            "characters": len(choice.text),
+            "accepted": took is not None,
+            "saved": saved_characters(choice.text[: took.characters]) if took else 0,
+            "features": {name: round(value, 5) for name, value in choice.features.items()},
+        }
 
     async def _typed(self, workspace: Workspace, place: Place, name: str, side: Ledger) -> None:
         completer = workspace.completer(self.tape, self._settings[name])

@@ -1,4 +1,7 @@
-"""How likely a suggestion is to be taken: a small logistic model over what is known before it is shown.
+"""How likely a suggestion is to be taken, and how much of it: a small logistic model over what is known before it is
+shown.
+
+An answer need not be shown in whole: where its end is doubtful, a beginning that is likely enough is shown instead.
 
 The weights are data (``accept.json``), written by ``tools/train_accept_model.py`` from replayed edits of real packages,
 together with what they were trained and judged on. Evaluating them takes microseconds and needs no library.
@@ -10,7 +13,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -18,12 +21,16 @@ from dsassist.assist.shape import Shape
 from dsassist.assist.site import Site
 from dsassist.assist.syntax import open_brackets, surroundings
 
-__all__ = ["FEATURES", "AcceptModel", "features", "shipped"]
+__all__ = ["FEATURES", "AcceptModel", "Choice", "choices", "shipped"]
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _ECMA = frozenset({"javascript", "javascriptreact", "typescript", "typescriptreact"})
 _COPIED = 12
 """A line of so many characters that stands in the document already is a copy, and no chance."""
+
+MOST_CHOICES = 12
+SHORTEST = 3
+"""Characters that are worth showing where an answer is cut short."""
 
 FEATURES = (
     "mean",
@@ -32,12 +39,17 @@ FEATURES = (
     "line_mean",
     "line_sum",
     "line_sum_root",
+    "line_likely",
     "line_lowest",
+    "last_token",
+    "following",
     "characters",
     "line_characters",
     "lines",
     "whole",
+    "short",
     "ends_open",
+    "ends_word",
     "symbols_only",
     "starts_line",
     "in_word",
@@ -64,10 +76,19 @@ FEATURES = (
 """In the order of the weights."""
 
 
-def features(
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What might be shown of an answer, and what the accept model is told of it."""
+
+    text: str
+    features: Mapping[str, float]
+
+
+def choices(
     site: Site, shape: Shape, text: str, tokens: Sequence[tuple[int, float]], *, typed: int, cut: int, whole: bool
-) -> dict[str, float]:
-    """What the model is told of ``text``, about to be shown at ``site``.
+) -> list[Choice]:
+    """All of ``text``, about to be shown at ``site``, and then its beginnings that end between two words of its first
+    line, the longest first.
 
     Args:
         site: the cursor.
@@ -79,52 +100,92 @@ def features(
         cut: characters that trimming took away.
         whole: the answer came to an end, and not to its limit of tokens.
     """
-    line = text.lstrip("\n").partition("\n")[0]
-    line_end = len(text) - len(text.lstrip("\n")) + len(line)
-    numbers = [number for place, number in tokens if place < len(text) + cut] or [number for _, number in tokens]
-    first = [number for place, number in tokens if place < line_end] or numbers
-    before, after = site.line_before, site.line_after
-    words = [word for word in _WORD.findall(line) if len(word) > 1]
     near = set(_WORD.findall(site.prefix[-6000:])) | set(_WORD.findall(site.suffix[:1500]))
-    known = sum(word in near for word in words)
+    place = _of_place(site, shape, typed)
+    found = [Choice(text, place | _of_text(site, text, tokens, near, cut=cut, whole=whole, short=False))]
+    line = text.partition("\n")[0].rstrip()
+    ends = sorted({len(line[:begin].rstrip()) for begin, _ in tokens if 0 < begin < len(line)}, reverse=True)
+    for end in ends[:MOST_CHOICES]:
+        said = line[:end]
+        if len(said.strip()) < SHORTEST or not any(c.isalnum() for c in said) or _parts_word(line, end):
+            continue
+        found.append(Choice(said, place | _of_text(site, said, tokens, near, cut=cut, whole=whole, short=True)))
+    if line != text and line.strip():
+        found.insert(1, Choice(line, place | _of_text(site, line, tokens, near, cut=cut, whole=whole, short=False)))
+    return found
+
+
+def _parts_word(text: str, place: int) -> bool:
+    before, after = text[place - 1], text[place]
+    return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
+
+
+def _of_place(site: Site, shape: Shape, typed: int) -> dict[str, float]:
+    before = site.line_before
     around = surroundings(site)
     last = before.rstrip()[-1:]
-    whole_line = (before + line).strip()
+    return {
+        "starts_line": float(not before.strip()),
+        "in_word": float(bool(site.word_before)),
+        "after_dot": float(last == "."),
+        "after_bracket": float(last in ("(", "[", "{")),
+        "after_equals": float(last == "="),
+        "closed_after": float(bool(site.line_after.strip())),
+        "documentation": float(around.kind in ("docstring", "comment")),
+        "in_string": float(around.kind == "string"),
+        "python": float(site.language == "python"),
+        "ecma": float(site.language in _ECMA),
+        "typed_along": math.log1p(typed),
+        "indent": min(len(site.indent.expandtabs(4)) / 4, 6.0),
+        "lines_above": math.log1p(len(site.lines_above)),
+        "blank_above": float(bool(site.lines_above) and not site.lines_above[-1].strip()),
+        "errors": float(min(around.errors, 3)),
+        "function": float(shape.kind == "function"),
+    }
+
+
+def _of_text(
+    site: Site,
+    text: str,
+    tokens: Sequence[tuple[int, float]],
+    near: Collection[str],
+    *,
+    cut: int,
+    whole: bool,
+    short: bool,
+) -> dict[str, float]:
+    line = text.lstrip("\n").partition("\n")[0]
+    line_end = len(text) - len(text.lstrip("\n")) + len(line)
+    numbers = [number for place, number in tokens if place < len(text)] or [tokens[0][1]]
+    first = [number for place, number in tokens if place < line_end] or numbers
+    following = next((number for place, number in tokens if place >= line_end), 0.0)
+    words = [word for word in _WORD.findall(line) if len(word) > 1]
+    known = sum(word in near for word in words)
+    whole_line = (site.line_before + line).strip()
     return {
         "mean": max(_mean(numbers), -3.0),
         "first_token": max(first[0], -4.0),
         "lowest": max(min(numbers), -6.0),
         "line_mean": max(_mean(first), -3.0),
         "line_sum": max(sum(first), -15.0),
-        "line_sum_root": -math.sqrt(min(-sum(first), 15.0)) if sum(first) < 0 else 0.0,
+        "line_sum_root": -math.sqrt(min(max(-sum(first), 0.0), 15.0)),
+        "line_likely": math.exp(max(sum(first), -15.0)),
         "line_lowest": max(min(first), -6.0),
+        "last_token": max(first[-1], -4.0),
+        "following": max(following, -4.0),
         "characters": math.log1p(len(text)),
         "line_characters": math.log1p(len(line)),
         "lines": math.log1p(text.count("\n")),
         "whole": float(whole),
+        "short": float(short),
         "ends_open": float(bool(open_brackets(line)) or line.rstrip().endswith((",", ":"))),
+        "ends_word": float(line[-1:].isalnum() or line[-1:] == "_"),
         "symbols_only": float(not any(c.isalnum() for c in line)),
-        "starts_line": float(not before.strip()),
-        "in_word": float(bool(site.word_before)),
-        "after_dot": float(last == "."),
-        "after_bracket": float(last in ("(", "[", "{") and last != ""),
-        "after_equals": float(last == "="),
-        "closed_after": float(bool(after.strip())),
-        "documentation": float(around.kind in ("docstring", "comment")),
-        "in_string": float(around.kind == "string"),
-        "python": float(site.language == "python"),
-        "ecma": float(site.language in _ECMA),
         "known_words": known / len(words) if words else 1.0,
         "new_words": float(min(len(words) - known, 6)),
         "copied": float(len(whole_line) >= _COPIED and whole_line in site.prefix),
         "has_text": float('"' in line or "'" in line or "`" in line),
-        "typed_along": math.log1p(typed),
         "trimmed": float(cut > 0),
-        "indent": min(len(site.indent.expandtabs(4)) / 4, 6.0),
-        "lines_above": math.log1p(len(site.lines_above)),
-        "blank_above": float(bool(site.lines_above) and not site.lines_above[-1].strip()),
-        "errors": float(min(around.errors, 3)),
-        "function": float(shape.kind == "function"),
     }
 
 
@@ -141,6 +202,15 @@ class AcceptModel:
     """Of each feature: its mean and its deviation in training, and its weight."""
     threshold: float
     """Suggestions below are not shown, unless the settings say otherwise."""
+
+    def pick(self, choices: Sequence[Choice], least: float) -> tuple[Choice | None, float]:
+        """What of an answer to show, and its chance: the longest choice that reaches ``least``. None, with the best
+        chance of all, where none does."""
+        chances = [self.chance(choice.features) for choice in choices]
+        for choice, chance in zip(choices, chances, strict=True):
+            if chance >= least:
+                return choice, chance
+        return None, max(chances)
 
     def chance(self, known: Mapping[str, float]) -> float:
         """Between 0 and 1: the share of such suggestions that were taken in training."""

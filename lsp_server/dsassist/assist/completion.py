@@ -12,11 +12,11 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dsassist.assist.accept import AcceptModel, features
+from dsassist.assist.accept import AcceptModel, Choice, choices
 from dsassist.assist.generation import Anchor, Generation, Memory
 from dsassist.assist.members import used_members
 from dsassist.assist.postprocess import REASONS, judge
@@ -92,8 +92,9 @@ class Attempt:
     text: str
     """After trimming; what is shown, unless there is a ``reason`` against it."""
     reason: str
-    features: Mapping[str, float]
-    """Empty where a filter came before, or the server tells no probabilities."""
+    choices: Sequence[Choice]
+    """What might have been shown of it: all, and its beginnings. Empty where a filter came before, or the server tells
+    no probabilities."""
     chance: float | None
 
 
@@ -204,7 +205,7 @@ class Completer:
         verdict = judge(site, shape, answer[: answer.rfind("\n")] if torso else answer)
         text, reason = verdict.text or verdict.suppressed, verdict.reason
         whole = generation.whole or torso
-        known: dict[str, float] = {}
+        possible: list[Choice] = []
         chance = None
         if reason == "none":
             text = completed(site, text)
@@ -213,11 +214,12 @@ class Completer:
             elif await self._names_unknown(site, text):
                 reason = "unknown_member"
             else:
-                known, chance = self._chance(site, shape, generation, typed, text, len(raw) - len(text))
-                if chance is not None and not site.manual and chance < self._least():
-                    reason = "unsure"
+                possible = self._choices(site, shape, generation, typed, text, len(raw) - len(text))
+        if possible and self._accept is not None:
+            picked, chance = self._accept.pick(possible, 0.0 if site.manual else self._least())
+            text, reason = (picked.text, reason) if picked is not None else (text, "unsure")
         if self.observer is not None:
-            self.observer(Attempt(site, shape, raw, text, reason, known, chance))
+            self.observer(Attempt(site, shape, raw, text, reason, possible, chance))
         if reason != "none":
             return self._nothing(reason, text)
         self.outcome = Outcome("none", REASONS["none"])
@@ -225,16 +227,15 @@ class Completer:
         identity = f"{self._session}:{next(self._numbers)}"
         return [Suggestion(identity, said, _probability(generation), cached, chance)]
 
-    def _chance(
+    def _choices(
         self, site: Site, shape: Shape, generation: Generation, typed: str, text: str, cut: int
-    ) -> tuple[dict[str, float], float | None]:
-        """Features of a suggestion and its chance; nothing where the server tells no probabilities."""
+    ) -> list[Choice]:
+        """What may be shown of ``text``; nothing where the server tells no probabilities."""
         places = zip(generation.places, generation.logprobs, strict=True)
         tokens = [(place - len(typed), number) for place, number in places if place >= len(typed)]
-        if not tokens:
-            return {}, None
-        known = features(site, shape, text, tokens, typed=len(typed), cut=max(cut, 0), whole=generation.whole)
-        return known, self._accept.chance(known) if self._accept is not None else None
+        if not tokens or (self._accept is None and self.observer is None):
+            return []
+        return choices(site, shape, text, tokens, typed=len(typed), cut=max(cut, 0), whole=generation.whole)
 
     def _least(self) -> float:
         """The chance below which nothing is shown."""

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from dsassist.assist.accept import FEATURES, AcceptModel, features, shipped
+from dsassist.assist.accept import FEATURES, AcceptModel, choices, shipped
 from dsassist.assist.completion import Completer
 from dsassist.assist.postprocess import REASONS
 from dsassist.assist.shape import shape_at
@@ -71,6 +71,21 @@ async def test_what_was_typed_of_an_unsure_suggestion_makes_it_surer():
     await completer.close()
 
 
+async def test_of_a_doubtful_answer_its_sure_beginning_is_shown():
+    class Doubtful(Model):
+        async def stream(self, request):
+            for text, number in (("sum", -0.01), ("(", -0.01), ("items", -0.02), (", start", -3.0), (")", -0.01)):
+                yield Completion(text, None, (number,))
+            yield Completion("", "stop")
+
+    model = AcceptModel(0.0, {"line_sum": (-0.5, 1.0, 8.0)}, 0.5)
+    for manual, text in ((False, "sum(items"), (True, "sum(items, start)")):
+        completer = Completer(Doubtful(None), settings(), accept=model)
+        [shown] = await completer.suggest(site("a = 1\nx = |\n", manual=manual))
+        assert shown.text == text
+        await completer.close()
+
+
 async def test_candidates_are_ranked_and_checked():
     model = Model(("f(a)", -0.7), ("g(a)", -0.2), ("h(a))", -0.1), ("f(a)", -0.3))
     completer = Completer(model, settings())
@@ -129,7 +144,8 @@ async def test_who_measures_sees_every_answer():
     await completer.suggest(site("a = 1\nx = |\n"))
     [attempt] = seen
     assert (attempt.raw, attempt.text, attempt.reason) == ("f(a)", "f(a)", "unsure")
-    assert set(attempt.features) == set(FEATURES)
+    assert [choice.text for choice in attempt.choices] == ["f(a)", "f(a"]
+    assert all(set(choice.features) == set(FEATURES) for choice in attempt.choices)
     assert attempt.chance < 0.5
     await completer.close()
 
@@ -151,7 +167,7 @@ def test_the_shipped_model_is_whole_and_calibrated_on_packages_that_it_did_not_s
 
     def chance(number):
         tokens = [(0, number), (4, number), (6, number)]
-        return model.chance(features(here, shape, "sum(items)", tokens, typed=0, cut=0, whole=True))
+        return model.chance(choices(here, shape, "sum(items)", tokens, typed=0, cut=0, whole=True)[0].features)
 
     assert chance(-0.02) > chance(-0.5) > chance(-2.5)
     assert chance(-0.02) > model.threshold > chance(-2.5)
