@@ -38,7 +38,9 @@ class Tape:
                     continue  # the last line of a run that was killed
 
     def _key(self, request: CompletionRequest) -> str:
-        asked = {name: value for name, value in asdict(request).items() if name not in ("session", "priority")}
+        asked = {
+            name: value for name, value in asdict(request).items() if value and name not in ("session", "priority")
+        }
         return hashlib.sha256(json.dumps([self._model, asked], sort_keys=True).encode()).hexdigest()[:24]
 
     def noting(self, where: Mapping[str, Any]) -> Tape:

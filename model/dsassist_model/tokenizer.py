@@ -97,7 +97,7 @@ class Tokenizer:
         """The bytes of one token: empty for special tokens and for ids that the vocabulary does not have."""
         found = self._bytes.get(token)
         if found is None:
-            found = self._bytes[token] = self._spell(token)
+            found = self._bytes[token] = self.spelled(token)
         return found
 
     def token_id(self, spelling: str) -> int | None:
@@ -169,7 +169,8 @@ class Tokenizer:
             return text
         return self._control_pattern.sub(lambda match: match.group()[:1] + mark + match.group()[1:], text)
 
-    def _spell(self, token: int) -> bytes:
+    def spelled(self, token: int) -> bytes:
+        """As ``token_bytes``, worked out anew: for who asks for every token once."""
         if token in self._controls:
             return b""
         if token in self._plain_added:

@@ -44,6 +44,7 @@ def request_for(
         path=site.path,
         context=kept,
         max_prompt_tokens=settings.context.max_tokens,
+        heal=bool(site.word_before),
     )
 
 

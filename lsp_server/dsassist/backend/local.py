@@ -137,6 +137,7 @@ class LocalBackend(OpenAiBackend):
             "priority": request.priority,
             "session": request.session,
             "drafts": list(request.drafts),
+            "heal": request.heal,
         }
         payload["dsassist"] = {key: value for key, value in extra.items() if value}
         return payload

@@ -40,6 +40,8 @@ class CompletionRequest:
     """Who asks: requests of one session that replace one another share it."""
     drafts: tuple[str, ...] = ()
     """Texts likely to follow, which the engine may verify instead of generating."""
+    heal: bool = False
+    """The prompt ends in the middle of a word: the model may go back to its beginning. Foreign servers do not."""
 
 
 @dataclass(frozen=True, slots=True)

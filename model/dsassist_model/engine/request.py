@@ -31,6 +31,8 @@ class Request:
     session: str = ""
     drafts: tuple[Sequence[int], ...] = ()
     """Token sequences likely to be continued from, besides the prompt itself."""
+    begin: str = ""
+    """What the answer has to begin with; it is not told again."""
 
 
 @dataclass(frozen=True, slots=True)

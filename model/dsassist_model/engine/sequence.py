@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from dsassist_model.engine.begin import Begin
 from dsassist_model.engine.cache import Lease
 from dsassist_model.engine.drafts import LookupDraft
 from dsassist_model.engine.far import FarMemory
@@ -61,6 +62,7 @@ class Sequence:
         self.far: FarMemory | None = None
         """What stands for pages that were given back; only where the request is longer than the cache."""
         self.sampler = Sampler(self.request)
+        self.begin = Begin(tokenizer, self.request.begin)
         self.times = Times(admitted=time.perf_counter())
         self.steps = self.drafted = self.accepted = 0
         self._decoder: StreamDecoder = tokenizer.stream_decoder()
@@ -91,18 +93,19 @@ class Sequence:
         if not self.times.first:
             self.times.first = time.perf_counter()
         if token in self._ends:
-            self._end(self._decoder.finish())
+            self._end(self.begin.told(self._decoder.finish()))
             return False
         self.tokens.append(token)
         if self.lookup:
             self.lookup.extend((token,))
-        text = self._stop.feed(self._decoder.feed(token))
+        self.begin.take(token)
+        text = self._stop.feed(self.begin.told(self._decoder.feed(token)))
         logprobs = () if logprob is None else (logprob,)
         if self._stop.stopped:
             self.handle.emit(Piece(text, 1, logprobs, "stop", self.details()))
             return False
         if self.generated >= self.request.max_tokens:
-            rest = text + self._stop.feed(self._decoder.finish()) + self._stop.finish()
+            rest = text + self._stop.feed(self.begin.told(self._decoder.finish())) + self._stop.finish()
             self.handle.emit(Piece(rest, 1, logprobs, "length", self.details()))
             return False
         self.handle.emit(Piece(text, 1, logprobs))

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dsassist_model.engine import Engine, Piece, Request
+from dsassist_model.engine.begin import part_word
 from dsassist_model.errors import Cancelled, EngineError, ModelError, QueueFull
 from dsassist_model.prompt import build
 from dsassist_model.serve.answer import Answer, pieces
@@ -81,16 +83,17 @@ async def _completions(http: HttpRequest) -> Response:
     body = parse_completion(await _body(http))
     common = body.common
     limit = engine.max_context - max(1, common.max_tokens)
+    prompt, begin = part_word(body.prompt) if body.heal else (body.prompt, "")
     built = build(
         engine.tokenizer,
-        body.prompt,
+        prompt,
         body.suffix,
         limit=min(limit, common.max_prompt_tokens or limit),
         context=body.context,
         repository=body.repository,
         path=body.path,
     )
-    requests = _requests(engine, common, built.tokens)
+    requests = [replace(request, begin=begin) for request in _requests(engine, common, built.tokens)]
     shape = {"object": "text_completion", "model": state.options.model}
     return await _answer(http, engine, common, requests, shape, {"truncated": built.truncated}, chat=False)
 

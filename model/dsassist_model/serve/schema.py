@@ -44,6 +44,8 @@ class CompletionBody:
     repository: str
     path: str
     context: tuple[tuple[str, str], ...]
+    heal: bool
+    """The prompt may end in the middle of a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def parse_completion(data: bytes) -> CompletionBody:
         repository=_text(ours, "repository", ""),
         path=_text(ours, "path", ""),
         context=context,
+        heal=_flag(ours, "heal"),
     )
 
 
