@@ -136,6 +136,9 @@ def register(app: typer.Typer) -> None:
         source: Annotated[Path | None, typer.Option(help="Other inputs: what --source is to the scripts.")] = None,
         limit: Annotated[int, typer.Option(min=0, help="Inputs in all; 0 is the scripts' own number.")] = 0,
         checkout: Annotated[Path | None, typer.Option(help="A source checkout of dsassist.")] = None,
+        add: Annotated[
+            list[Path] | None, typer.Option(help="Run nothing: keep the result that a script printed into this file.")
+        ] = None,
         trend: Annotated[
             bool, typer.Option("--trend", help="Run nothing: show what was kept, write the page.")
         ] = False,
@@ -147,7 +150,11 @@ def register(app: typer.Typer) -> None:
         root = find_checkout(checkout)
         failed = []
         wanted = [suite.value for suite in suites or Name]
-        for name in [] if trend else wanted:
+        for file in add or []:
+            name, result = _printed(file)
+            console.print(_table(name, result))
+            _keep(root, name, result)
+        for name in [] if trend or add else wanted:
             result = _run(root, name, quick=quick, seed=seed, source=source, limit=limit)
             if result is None:
                 failed.append(name)
@@ -155,7 +162,7 @@ def register(app: typer.Typer) -> None:
             console.print(_table(name, result))
             if not quick:
                 _keep(root, name, result)
-        if not quick:
+        if add or trend or not quick:
             _write_page(root)
         if trend:
             for name in wanted:
@@ -198,6 +205,23 @@ def _run(root: Path, name: str, *, quick: bool, seed: int, source: Path | None, 
             error_console.print(f"  [dim]→[/] The peers are installed by: pip install -e '{root}[[bench]'")
         return None
     return result
+
+
+def _printed(file: Path) -> tuple[str, dict[str, Any]]:
+    """The suite and the result in what a script printed: its last line.
+
+    Raises:
+        DsassistError: there is none of a suite.
+    """
+    try:
+        result = json.loads(file.read_text(encoding="utf-8").strip().rpartition("\n")[2])
+        name = next(name for name, suite in SUITES.items() if suite.script == f"{result['name']}.py")
+        result["figures"], result["inputs"]
+    except OSError as error:
+        raise DsassistError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise DsassistError(f"{file} does not end with the result of a quality suite.") from error
+    return name, result
 
 
 def _table(name: str, result: Mapping[str, Any]) -> Table:

@@ -1,8 +1,8 @@
 """An answer that has to begin with a text: the part of a word that stands before the cursor already.
 
-A word that is cut in the middle is cut into tokens that the model has hardly seen (``retur`` is ``ret``, ``ur``). So the
-prompt ends before the word, and of the tokens that follow only those are allowed that agree with what stands there. What
-stands there is not told again.
+A word that is cut in the middle is cut into tokens that the model has hardly seen (``retur`` is ``ret``, ``ur``). So
+the prompt ends before the word, and of the tokens that follow only those are allowed that agree with what stands there.
+What stands there is not told again.
 """
 
 from __future__ import annotations

@@ -76,6 +76,16 @@ def test_a_suite_that_fails_is_named_and_the_others_go_on(checkout):
     assert [result["suite"] for result in read_results(checkout / "benchmarks" / "results")[0]] == ["replay"]
 
 
+def test_a_result_that_was_printed_before_is_added(checkout, tmp_path):
+    printed = tmp_path / "printed.txt"
+    result = {"name": "keystrokes", "commit": "abc", "inputs": {}, "figures": {"p50_ms": 120.0, "p95_ms": 400.0}}
+    printed.write_text("a line of progress\n" + json.dumps(result) + "\n")
+    assert evaluate("--add", printed, "--checkout", checkout).exit_code == 0
+    assert "| 120 ms | 400 ms |" in (checkout / "docs" / "quality.md").read_text()
+    printed.write_text("nothing of the kind\n")
+    assert isinstance(evaluate("--add", printed, "--checkout", checkout).exception, DsassistError)
+
+
 def test_no_checkout_says_where_the_benchmarks_are(tmp_path):
     with pytest.raises(DsassistError, match="not a checkout"):
         find_checkout(tmp_path)
