@@ -61,6 +61,7 @@ TRAINING = (
     "npm:zod 4.4.0 4.6.7",
 )
 HUNKS_A_FILE = 2
+DRAWS = 1000
 AT_ONCE = 8
 """Pauses that are asked for together: the engine answers them in one batch."""
 LANGUAGES = {
@@ -135,6 +136,8 @@ class Replay:
         self.tape = tape
         self.sides = {"": Ledger(), "_without_model": Ledger(), "_unfiltered": Ledger()}
         self.filters = Filters()
+        self.by_hunk: list[list[int]] = []
+        """Of each side in turn: shown, accepted, characters saved."""
         self.pauses = 0
         self.answers = 0
         self._settings = {"": settings, "_without_model": _shows_all(settings), "_unfiltered": _shows_all(settings)}
@@ -144,8 +147,12 @@ class Replay:
         """One hunk: every pause by itself, then each side from the top to the bottom."""
         await workspace.turn_to(place.moments[0])
         await self._every_pause(workspace, place)
+        counts: list[int] = []
         for name, side in self.sides.items():
+            before = (side.shown, side.accepted, side.saved)
             await self._typed(workspace, place, name, side)
+            counts += [side.shown - before[0], side.accepted - before[1], side.saved - before[2]]
+        self.by_hunk.append(counts)
 
     async def _every_pause(self, workspace: Workspace, place: Place) -> None:
         """Each by itself: what was suggested before plays no part. The first one alone, so that the others find what
@@ -303,6 +310,7 @@ async def _replay(pairs: list[Pair], work: Path, options: Any, limit: int) -> di
     for name, side in replay.sides.items():
         figures |= side.figures(name)
     figures["characters_kept_of_unfiltered"] = ours.saved / max(plain.saved, 1)
+    figures |= _uncertainty(replay.by_hunk, random.Random(options.seed))
     figures |= replay.filters.figures()
     inputs = {
         "packages": [f"{pair.name} {pair.old.name} {pair.new.name}" for pair in pairs],
@@ -319,6 +327,23 @@ async def _replay(pairs: list[Pair], work: Path, options: Any, limit: int) -> di
         "characters_saved": ours.saved_share / max(plain.saved_share, 1e-9),
     }
     return {"inputs": inputs, "figures": figures, "ratios": ratios}
+
+
+def _uncertainty(by_hunk: list[list[int]], rng: random.Random) -> dict[str, float]:
+    """Where nine of ten samples of so many hunks would put the two ratios, by drawing hunks again and again."""
+    acceptance, saved = [], []
+    for _ in range(DRAWS if by_hunk else 0):
+        totals = [sum(column) for column in zip(*rng.choices(by_hunk, k=len(by_hunk)), strict=True)]
+        shown, accepted, ours_saved, *_, plain_shown, plain_accepted, plain_saved = totals
+        if shown and plain_accepted and plain_saved:
+            acceptance.append(accepted / shown / (plain_accepted / plain_shown))
+            saved.append(ours_saved / plain_saved)
+    out = {}
+    for name, values in (("acceptance_ratio", acceptance), ("characters_kept", saved)):
+        values.sort()
+        if values:
+            out |= {f"{name}_low": values[len(values) // 20], f"{name}_high": values[-len(values) // 20 - 1]}
+    return out
 
 
 def _shows_all(settings: Settings) -> Settings:

@@ -19,7 +19,7 @@ from dsassist.index.languages.base import count_errors
 
 __all__ = ["Surroundings", "breaks_syntax", "completed", "open_brackets", "surroundings"]
 
-WINDOW = 6_000
+WINDOW = 4_000
 """Code points of each side that are parsed: a few milliseconds."""
 MOST_ERRORS = 20
 """A window with so many errors is in a language or a state that the parser says nothing useful about."""
