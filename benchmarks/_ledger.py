@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from _typist import SECONDS_A_KEY, Moment, Taken, saved_characters, taken
+from _moments import SECONDS_A_KEY, Moment, Taken, saved_characters, taken
 
 from dsassist.assist.syntax import open_brackets
 from dsassist.index.languages import language_of

@@ -27,9 +27,9 @@ from typing import Any
 
 from _common import arguments, report, say
 from _ledger import Filters, Ledger
+from _moments import Moment, moments, saved_characters, taken
 from _releases import Hunk, Pair, download, hunks, in_folder
 from _tape import Tape
-from _typist import Moment, moments, saved_characters, taken
 
 from dsassist.assist.accept import Choice, shipped
 from dsassist.assist.completion import Attempt, Completer

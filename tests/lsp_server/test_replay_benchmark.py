@@ -21,7 +21,7 @@ NEW = "def f(x, y):\n    total = max(\n        x.value,\n    )\n    return total
 def scripts(monkeypatch):
     """The benchmark's own modules."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("replay", "_common", "_ledger", "_releases", "_tape", "_typist")
+    names = ("replay", "_common", "_ledger", "_releases", "_moments", "_tape")
     yield {name: __import__(name) for name in names}
     for name in names:
         sys.modules.pop(name, None)
@@ -40,7 +40,7 @@ def pair(tmp_path, scripts):
 def moments(pair, scripts):
     [hunk] = scripts["_releases"].hunks(pair, random.Random(0))
     return {
-        (m.number, m.column): m for seed in range(30) for m in scripts["_typist"].moments(hunk, random.Random(seed))
+        (m.number, m.column): m for seed in range(30) for m in scripts["_moments"].moments(hunk, random.Random(seed))
     }
 
 
@@ -73,7 +73,7 @@ def test_the_document_is_new_above_and_old_below(moments):
     ],
 )
 def test_only_what_is_written_next_is_taken(moments, scripts, place, said, characters, full):
-    took = scripts["_typist"].taken(moments[place], said)
+    took = scripts["_moments"].taken(moments[place], said)
     assert (took.characters, took.full) == (characters, full) if characters else took is None
 
 
