@@ -148,12 +148,12 @@ def register(app: typer.Typer) -> None:
         Results are kept as JSON in benchmarks/results/, and docs/quality.md shows their trend.
         """
         root = find_checkout(checkout)
-        failed = []
+        failed: list[str] = []
         wanted = [suite.value for suite in suites or Name]
         for file in add or []:
-            name, result = _printed(file)
-            console.print(_table(name, result))
-            _keep(root, name, result)
+            name, printed = _printed(file)
+            console.print(_table(name, printed))
+            _keep(root, name, printed)
         for name in [] if trend or add else wanted:
             result = _run(root, name, quick=quick, seed=seed, source=source, limit=limit)
             if result is None:
