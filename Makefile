@@ -52,9 +52,10 @@ check: lint types contracts test  ## Everything that CI runs, but for the editor
 
 vsix: setup  ## Check and pack the VS Code extension
 	$(BIN)/python tools/generate_settings.py --check
+	$(BIN)/python tools/pack_server.py
 	cd vscode-extension && npm ci --no-audit --no-fund --loglevel=error && npm run --silent check && npm run --silent package
 
-e2e: test-model vsix  ## Drive real editors: VS Code, Neovim, Emacs and Vim (4 minutes; sets them up once, 2 minutes)
+e2e: test-model vsix  ## Drive real editors: VS Code, Neovim, Emacs, Vim and Helix (6 minutes; sets them up once, 3 minutes)
 	tests/e2e/run.sh
 
 e2e-latency: model vsix  ## Measure what the extension costs an editor: activation, and from a key to its paint

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests: VS Code, Neovim and Emacs against the real language server and the real model.
+# Runs the end-to-end tests: VS Code, Neovim, Emacs, Vim and Helix against the real language server and the real model.
 #   tests/e2e/run.sh                        the tests; pictures go to artefacts/e2e/
 #   tests/e2e/run.sh editors main badinput  some of them: other editors, VS Code, VS Code with what can be wrong
 #   tests/e2e/run.sh latency                measures what the extension costs: activation, and from a key to its paint
@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${DSASSIST_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dsassist-e2e}
 PYTHON=${PYTHON:-$PWD/.venv/bin/python} tests/e2e/setup.sh "$cache"
-[[ -e vscode-extension/dsassist.vsix ]] || (cd vscode-extension && npm ci --no-audit --no-fund && npm run package)
+[[ -e vscode-extension/dsassist.vsix ]] || make vsix
 
 # Everything that is started has this in its environment, so that nothing is left behind, whatever happens
 export DSASSIST_E2E_CACHE=$cache DSASSIST_E2E_RUN=$$-$RANDOM

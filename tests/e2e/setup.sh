@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what the end-to-end tests need, once: code-server (a real VS Code) with a Node of its own, Chromium, Neovim and Emacs.
+# Sets up what the end-to-end tests need, once: code-server (a real VS Code) with a Node of its own, Chromium, Neovim, Emacs, Vim and Helix.
 #   tests/e2e/setup.sh [FOLDER]     FOLDER defaults to ~/.cache/dsassist-e2e; takes about 2 minutes the first time, seconds after
 set -euo pipefail
 dir=${1:-${DSASSIST_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dsassist-e2e}}
@@ -21,7 +21,7 @@ retry() {  # only downloads are tried again
 }
 
 # Programs of the system: named here with the Debian package that has them
-declare -A package=([chromium]=chromium [nvim]=neovim [emacs]=emacs-nox [vim]=vim [g++]=g++ [make]=make [pkg-config]=pkg-config)
+declare -A package=([chromium]=chromium [nvim]=neovim [emacs]=emacs-nox [vim]=vim [tmux]=tmux [git]=git [g++]=g++ [make]=make [pkg-config]=pkg-config)
 missing=()
 for program in "${!package[@]}"; do command -v "$program" >/dev/null || missing+=("${package[$program]}"); done
 for header in gssapi/gssapi.h:libkrb5-dev libsecret-1/libsecret/secret.h:libsecret-1-dev; do
@@ -41,6 +41,31 @@ if ((${#missing[@]})); then
   export DEBIAN_FRONTEND=noninteractive
   retry apt-get update -qq
   retry apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>"$dir/apt.log" || { tail -20 "$dir/apt.log" >&2; exit 2; }
+fi
+
+# Helix is in Debian from 13 on. That package is unpacked here, with the C library it was built for, and runs on any Linux of this kind
+if ! command -v hx >/dev/null && [[ ! -x $dir/helix/hx ]]; then
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
+  keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  if [[ -z $mirror || ! -e $keys ]]; then
+    echo "The end-to-end tests need Helix: install it so that hx is on PATH" >&2
+    exit 2
+  fi
+  echo "setting up Helix in $dir"
+  apt=$dir/helix/apt
+  rm -rf "$dir/helix"
+  mkdir -p "$apt"/{lists,cache/archives}/partial "$dir/helix/root"
+  echo "deb [signed-by=$keys] $mirror trixie main" >"$apt/sources.list"
+  options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache" -o Dir::State::status=/dev/null -o "APT::Sandbox::User=$(id -un)")
+  retry apt-get "${options[@]}" update
+  (cd "$apt" && retry apt-get "${options[@]}" download hx libc6 libgcc-s1)
+  for deb in "$apt"/*.deb; do dpkg-deb -x "$deb" "$dir/helix/root"; done
+  rm -rf "$apt"
+  libraries=$(dirname "$(find "$dir/helix/root" -name 'ld-linux-*' -path '*-linux-gnu*')")
+  printf '#!/bin/sh\nexport HELIX_RUNTIME="%s/usr/lib/hx/runtime"\nexec "%s" --library-path "%s" "%s/usr/lib/hx/hx" "$@"\n' \
+    "$dir/helix/root" "$(find "$libraries" -name 'ld-linux-*')" "$libraries" "$dir/helix/root" >"$dir/helix/hx"
+  chmod +x "$dir/helix/hx"
 fi
 
 if [[ ! -e $dir/$stamp ]]; then

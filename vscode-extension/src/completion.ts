@@ -63,7 +63,7 @@ export class Completion implements vscode.Disposable {
       const result = await next(document, position, context, token);
       const items = result ? (Array.isArray(result) ? result : result.items) : [];
       if (live(token)) {
-        this.statistics.took(performance.now() - began);
+        this.statistics.asked(items.length > 0 ? performance.now() - began : undefined);
         this.offered(document, position, items);
       }
       return result;

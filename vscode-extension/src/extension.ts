@@ -45,6 +45,7 @@ export function activate(context: vscode.ExtensionContext): void {
         if (command === GENERATE_TESTS_COMMAND) {
           if (!mayRun()) return undefined;
           testProgress.file = typeof args[0] === "string" ? args[0] : undefined;
+          walkthrough.reached("tests");
         }
         return next(command, args) as unknown;
       },
@@ -123,9 +124,7 @@ function commands(
       else if (choice) log.show();
     },
     togglePause: () => togglePause(server),
-    generateTestsHere: async () => {
-      if (await generateTests(server)) walkthrough.reached("tests");
-    },
+    generateTestsHere: () => generateTests(server),
     stopTests: () => stopGenerating(server),
     referenceMap: async () => {
       if (await showMap(context, server)) walkthrough.reached("map");

@@ -48,7 +48,7 @@ export class Help {
         return {
           message: set
             ? `${finding.probe.executable}, named in dsassist.extension.python, has no dsassist. Install it there, or clear the setting to use a private environment.`
-            : `The dsassist language server is not installed. It can be installed into a private environment (about 1 GB with PyTorch).`,
+            : `The dsassist language server is not installed. It can be installed into a private environment (about 1 GB with PyTorch; several on Linux, where that brings GPU libraries).`,
           actions: set ? { "Open Setting": setting } : { Install: () => void this.install(finding.probe) },
         };
       }

@@ -1,6 +1,7 @@
 /** Installs dsassist into an environment of the extension's own, and downloads models: with progress, and stoppable. */
 
 import * as fs from "node:fs/promises";
+import * as path from "node:path";
 import * as vscode from "vscode";
 import { get } from "./config";
 import { pipStep, percent } from "./progress";
@@ -13,23 +14,35 @@ const LONGEST_STEP = 80;
 
 /** Creates or updates the environment. True when dsassist is in it afterwards. */
 export async function install(context: vscode.ExtensionContext, python: string, log: vscode.LogOutputChannel): Promise<boolean> {
-  const set = get("extension.installFrom", "dsassist").trim();
-  const what = set && set !== "dsassist" ? set : `dsassist>=${SUPPORTED.from},<${SUPPORTED.below}`;
+  const set = get("extension.installFrom", "").trim();
+  const brought = set ? undefined : await ownWheel(context);
+  const what = set || (brought ?? `dsassist>=${SUPPORTED.from},<${SUPPORTED.below}`);
   const folder = vscode.Uri.joinPath(context.globalStorageUri, "venv").fsPath;
   await fs.mkdir(context.globalStorageUri.fsPath, { recursive: true });
   return withProgress("Installing dsassist", async (report, signal) => {
     report("making an environment");
     const made = await run(python, ["-I", "-m", "venv", folder], { signal });
     if (!succeeded(made, signal)) return failed("A virtual environment could not be made", made, log);
-    const pip = ["-I", "-m", "pip", "install", "--upgrade", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", what];
+    const pip = ["-I", "-m", "pip", "install", "--upgrade", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"];
     const onLine = (line: string) => {
       log.info(line);
       const step = pipStep(line);
       if (step) report(step);
     };
-    const installed = await run(privatePython(context), pip, { signal, onLine });
-    return succeeded(installed, signal) || failed(`pip could not install ${what}`, installed, log);
+    const installed = await run(privatePython(context), [...pip, what], { signal, onLine });
+    if (!succeeded(installed, signal)) return failed(`pip could not install ${what}`, installed, log);
+    if (!brought) return true;
+    // pip keeps what has the same version, and two builds of this extension may bring different ones
+    const again = await run(privatePython(context), [...pip, "--force-reinstall", "--no-deps", brought], { signal, onLine });
+    return succeeded(again, signal) || failed(`pip could not install ${what}`, again, log);
   });
+}
+
+/** The server that is packed with the extension; undefined in a build without it. */
+async function ownWheel(context: vscode.ExtensionContext): Promise<string | undefined> {
+  const folder = vscode.Uri.joinPath(context.extensionUri, "server").fsPath;
+  const wheel = (await fs.readdir(folder).catch(() => [])).find((name) => name.endsWith(".whl"));
+  return wheel && path.join(folder, wheel);
 }
 
 /** Downloads a model. True when it is there afterwards. */

@@ -28,6 +28,11 @@ class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
     super.error(message, data, false);
   }
+
+  /** Ends a process that did not answer: the client itself stops only what has started. */
+  kill(): void {
+    this.serverProcess?.kill("SIGKILL");
+  }
 }
 
 const START_TIMEOUT = 30_000;
@@ -41,7 +46,7 @@ export interface Hooks {
 }
 
 export class Server implements vscode.Disposable {
-  private client: LanguageClient | undefined;
+  private client: QuietClient | undefined;
   private readonly backoff = new Backoff();
   private timer: NodeJS.Timeout | undefined;
   /** Starts are numbered: what an old one says late is not listened to. */
@@ -114,6 +119,7 @@ export class Server implements vscode.Disposable {
       await withTimeout(client.start(), START_TIMEOUT);
     } catch (error) {
       this.log.error(`The language server did not start: ${String(error)}`);
+      client.kill();
       if (generation === this.generation) this.died(generation);
       return;
     }
@@ -168,7 +174,7 @@ export class Server implements vscode.Disposable {
     this.timer = setTimeout(() => void this.start(), delay);
   }
 
-  private create(python: string, generation: number): LanguageClient {
+  private create(python: string, generation: number): QuietClient {
     const server: ServerOptions = {
       command: python,
       args: ["-I", "-m", "dsassist", "lsp"],

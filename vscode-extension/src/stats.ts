@@ -1,6 +1,6 @@
 /** What became of suggestions: counts by day, kept on this machine only. */
 
-/** Upper bounds in milliseconds of the latency histogram; a last bin takes the rest. */
+/** Upper bounds in milliseconds of the latency histogram of suggestions; a last bin takes the rest. */
 export const LATENCY_BOUNDS: readonly number[] = [50, 100, 150, 200, 300, 400, 600, 800, 1200, 2000, 4000];
 
 export interface Day {
@@ -51,16 +51,17 @@ export class Statistics {
   /** Count something today. */
   count(change: (day: Day) => void): void {
     if (!this.enabled()) return;
-    const key = this.now().toISOString().slice(0, 10);
+    const key = dayOf(this.now());
     change((this.days[key] ??= emptyDay()));
     this.timer ??= setTimeout(() => void this.flush(), WRITE_DELAY);
   }
 
-  /** A request took so many milliseconds. */
-  took(milliseconds: number): void {
-    const bin = LATENCY_BOUNDS.findIndex((bound) => milliseconds <= bound);
+  /** A request was answered, after so many milliseconds if it brought a suggestion. */
+  asked(milliseconds: number | undefined): void {
     this.count((day) => {
       day.requests++;
+      if (milliseconds === undefined) return;
+      const bin = LATENCY_BOUNDS.findIndex((bound) => milliseconds <= bound);
       const index = bin < 0 ? LATENCY_BOUNDS.length : bin;
       day.latency[index] = (day.latency[index] ?? 0) + 1;
     });
@@ -84,6 +85,11 @@ export class Statistics {
     this.days = Object.fromEntries(recent.map((key) => [key, this.days[key] ?? emptyDay()]));
     await this.store.update(KEY, this.days);
   }
+}
+
+/** The user's day, as `2026-03-01`. */
+function dayOf(date: Date): string {
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }
 
 export function total(days: Days): Day {

@@ -68,10 +68,10 @@ ${figure(String(taken), "accepted")}
 ${figure(share(taken, sum.shown), "of those shown were accepted")}
 ${figure(share(sum.retained, sum.checked), "of those accepted were still there after 30 s")}
 ${figure(String(sum.acceptedCharacters), "characters not typed")}
-${figure(milliseconds(quantile(sum.latency, 0.5)), "half of the answers")}
-${figure(milliseconds(quantile(sum.latency, 0.95)), "95% of the answers")}
+${figure(milliseconds(quantile(sum.latency, 0.5)), "half of the suggestions")}
+${figure(milliseconds(quantile(sum.latency, 0.95)), "95% of the suggestions")}
 </section>
 ${byDay.length > 0 ? chart("Suggestions by day", byDay, '<span class="key layer0"></span> shown <span class="key layer1"></span> accepted') : ""}
-${chart("Time to an answer, in milliseconds", byLatency, "requests that were answered, also those with no suggestion")}
+${chart("Time to a suggestion, in milliseconds", byLatency, "requests that brought one; the others end sooner")}
 <p><button id="refresh">Refresh</button> <button id="delete" class="secondary">Delete statistics…</button></p></main>`;
 }

@@ -4,19 +4,18 @@ import * as vscode from "vscode";
 import { GENERATE_TESTS_COMMAND, STOP_TESTS_COMMAND } from "./protocol";
 import type { Server } from "./server";
 
-/** True when the server was asked. */
-export async function generateTests(server: Server): Promise<boolean> {
+export async function generateTests(server: Server): Promise<void> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
     void vscode.window.showInformationMessage("Open a file and put the cursor in a function to generate tests for it.");
-    return false;
+    return;
   }
-  if (!mayRun()) return false;
+  if (!mayRun()) return;
   if (!server.running) {
     void vscode.window.showWarningMessage("The language server does not run, so no tests can be generated.", "Show Log").then((choice) => {
       if (choice) void vscode.commands.executeCommand("dsassist.showLog");
     });
-    return false;
+    return;
   }
   const actions = await vscode.commands.executeCommand<(vscode.CodeAction | vscode.Command)[]>(
     "vscode.executeCodeActionProvider",
@@ -27,10 +26,9 @@ export async function generateTests(server: Server): Promise<boolean> {
   const command = action && commandOf(action);
   if (!command) {
     void vscode.window.showInformationMessage("There is no function here that dsassist can test: put the cursor in a function or class of a Python, JavaScript or TypeScript file that parses.");
-    return false;
+    return;
   }
   await vscode.commands.executeCommand(command.command, ...((command.arguments ?? []) as unknown[]));
-  return true;
 }
 
 /** Generating runs the project's code: never without trust. The server asks once a workspace on top of that. */

@@ -18,26 +18,28 @@ describe("local statistics", () => {
   it("counts by day and survives a restart", async () => {
     const store = memory();
     const statistics = new Statistics(store, () => true, () => new Date("2026-03-01T10:00:00Z"));
-    statistics.took(120);
-    statistics.took(9_999);
+    statistics.asked(120);
+    statistics.asked(9_999);
+    statistics.asked(undefined);
     statistics.count((day) => day.shown++);
     await statistics.flush();
     const again = new Statistics(store, () => true, () => new Date("2026-03-02T10:00:00Z"));
     again.count((day) => day.shown++);
     expect(Object.keys(again.read())).toEqual(["2026-03-01", "2026-03-02"]);
-    expect(total(again.read())).toMatchObject({ requests: 2, shown: 2 });
+    expect(total(again.read())).toMatchObject({ requests: 3, shown: 2 });
     expect(total(again.read()).latency.at(-1)).toBe(1);
+    expect(total(again.read()).latency.reduce((sum, count) => sum + count)).toBe(2);
     await again.flush();
   });
   it("counts nothing when switched off", () => {
     const statistics = new Statistics(memory(), () => false);
-    statistics.took(5);
+    statistics.asked(5);
     expect(statistics.read()).toEqual({});
   });
   it("deletes everything", async () => {
     const store = memory();
     const statistics = new Statistics(store, () => true);
-    statistics.took(5);
+    statistics.asked(5);
     await statistics.flush();
     await statistics.delete();
     expect(store.value).toBeUndefined();
@@ -47,7 +49,7 @@ describe("local statistics", () => {
     const store = memory();
     let day = 0;
     const statistics = new Statistics(store, () => true, () => new Date(Date.UTC(2026, 0, 1 + day)));
-    for (; day < 120; day++) statistics.took(1);
+    for (; day < 120; day++) statistics.asked(1);
     await statistics.flush();
     expect(Object.keys(store.value ?? {})).toHaveLength(90);
   });
@@ -63,7 +65,7 @@ describe("local statistics", () => {
   it("draws nothing and something", () => {
     expect(drawStatistics({})).toContain("Nothing has been counted yet");
     const statistics = new Statistics(memory(), () => true);
-    statistics.took(80);
+    statistics.asked(80);
     statistics.count((day) => {
       day.shown += 4;
       day.accepted += 1;

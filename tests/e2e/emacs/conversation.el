@@ -1,9 +1,7 @@
-;;; conversation.el --- Emacs (eglot) talks to the real server  -*- lexical-binding: t -*-
+;;; conversation.el --- Emacs (eglot), set up as docs/editors.md says, talks to the real server  -*- lexical-binding: t -*-
 ;;; Commentary:
-;; Environment: DSASSIST_PYTHON, PROJECT, ANSWERS (a file that gets the answers as JSON).
+;; Environment: PROJECT, ANSWERS (a file that gets the answers as JSON).
 ;;; Code:
-(dolist (folder (file-expand-wildcards "/usr/share/emacs/site-lisp/elpa/*" t))
-  (add-to-list 'load-path folder))
 (require 'eglot)
 (require 'json)
 
@@ -22,12 +20,10 @@
 (defun converse ()
   "The conversation."
   (setq eglot-sync-connect 60 eglot-connect-timeout 60 eglot-confirm-server-initiated-edits nil)
-  (add-to-list 'eglot-server-programs `(python-mode . (,(getenv "DSASSIST_PYTHON") "-I" "-m" "dsassist" "lsp")))
-  ;; the folder that a repository's root would be
-  (add-hook 'project-find-functions (lambda (_) (cons 'transient project-folder)))
   (find-file (concat project-folder "shop/prices.py"))
-  (apply #'eglot--connect (eglot--guess-contact))
-  (let ((server (eglot-current-server)))
+  ;; the hook that connects waits for a command to end, and a batch has none
+  (run-hooks 'post-command-hook)
+  (let ((server (or (wait-for 60 #'eglot-current-server) (error "The server did not start"))))
     ;; references of total(), once the index has the whole project
     (goto-char (point-min))
     (search-forward "def tot")

@@ -1,5 +1,5 @@
--- Headless Neovim talks to the real server: completion, references, rename, code action.
--- Environment: DSASSIST_PYTHON, PROJECT, ANSWERS (a file that gets the answers as JSON).
+-- Headless Neovim, set up as docs/editors.md says, talks to the real server: completion, references, rename, code action.
+-- Environment: PROJECT, ANSWERS (a file that gets the answers as JSON).
 local project = os.getenv("PROJECT")
 local answers = {}
 
@@ -13,22 +13,25 @@ end
 
 local function main()
   vim.cmd("edit " .. project .. "/shop/prices.py")
-  vim.bo.filetype = "python"
   local buffer = vim.api.nvim_get_current_buf()
-  local client = vim.lsp.start_client({
-    name = "dsassist",
-    cmd = { os.getenv("DSASSIST_PYTHON"), "-I", "-m", "dsassist", "lsp" },
-    root_dir = project,
-    workspace_folders = { { uri = vim.uri_from_fname(project), name = "project" } },
-  })
-  assert(client, "the client did not start")
-  vim.lsp.buf_attach_client(buffer, client)
-  assert(vim.wait(30000, function() return vim.lsp.buf_get_clients(buffer)[client] ~= nil end, 50), "the server did not start")
-  local capabilities = vim.lsp.get_client_by_id(client).server_capabilities
-  answers.capabilities = { references = capabilities.referencesProvider ~= nil, rename = capabilities.renameProvider ~= nil }
+  local clients = vim.lsp.get_clients or vim.lsp.get_active_clients
+  local server
+  assert(vim.wait(30000, function()
+    for _, candidate in pairs(clients()) do
+      if candidate.name == "dsassist" and candidate.initialized and vim.lsp.buf_is_attached(buffer, candidate.id) then
+        server = candidate
+      end
+    end
+    return server ~= nil
+  end, 50), "the server did not start")
+  local client = server.id
+
+  local function position()
+    return vim.lsp.util.make_position_params(0, server.offset_encoding)
+  end
 
   local function ask(method, extra)
-    local params = vim.tbl_extend("force", vim.lsp.util.make_position_params(), extra or {})
+    local params = vim.tbl_extend("force", position(), extra or {})
     local replies = vim.lsp.buf_request_sync(buffer, method, params, 60000)
     local reply = replies and replies[client]
     return reply and reply.result
@@ -55,13 +58,13 @@ local function main()
 
   -- code actions on average()
   vim.api.nvim_win_set_cursor(0, { 19, 5 })
-  local range = vim.lsp.util.make_range_params()
+  local range = vim.lsp.util.make_range_params(0, server.offset_encoding)
   local replies = vim.lsp.buf_request_sync(buffer, "textDocument/codeAction", vim.tbl_extend("force", range, { context = { diagnostics = {} } }), 30000)
   local actions = replies and replies[client] and replies[client].result or {}
   answers.actions = vim.tbl_map(function(action) return action.title end, actions)
 
   -- take the action, agree to run the code, and find the tests in a buffer
-  vim.ui.select = function(items, _, choose) choose(items[1]) end
+  vim.ui.select = function(items, _, choose) choose(items[1], 1) end
   vim.lsp.handlers["window/showMessageRequest"] = function(_, request)
     answers.consent = request.message
     return request.actions[1]
@@ -77,22 +80,26 @@ local function main()
     return answers.tests:find("def test_") ~= nil
   end, 200)
 
-  -- a completion from the model: the popup's, because this Neovim has no inline ones
+  -- a completion from the model: the popup's where this Neovim has no inline ones
   vim.api.nvim_buf_set_lines(buffer, -1, -1, false, {
     "", "", "def cheapest(prices: list[float]) -> float:", '    """The lowest price."""', "    return m",
   })
   vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(buffer), 11 })
   answers.completion = {}
   vim.wait(120000, function()
-    local params = vim.lsp.util.make_position_params()
+    local params = position()
     params.position.character = 12
-    local got = vim.lsp.buf_request_sync(buffer, "textDocument/completion", params, 60000)
+    local method = "textDocument/completion"
+    if vim.lsp.inline_completion then
+      method, params.context = "textDocument/inlineCompletion", { triggerKind = 2 }
+    end
+    local got = vim.lsp.buf_request_sync(buffer, method, params, 60000)
     local result = got and got[client] and got[client].result
     local items = result and (result.items or result) or {}
-    answers.completion = vim.tbl_map(function(item) return item.textEdit and item.textEdit.newText or item.label end, items)
+    answers.completion = vim.tbl_map(function(item) return item.insertText or item.textEdit and item.textEdit.newText or item.label end, items)
     return #items > 0
   end, 500)
-  vim.lsp.stop_client(client)
+  assert(vim.bo[buffer].omnifunc:find("lsp"), "Ctrl-X Ctrl-O does not ask the server: omnifunc is " .. vim.bo[buffer].omnifunc)
 end
 
 local ok, problem = pcall(main)

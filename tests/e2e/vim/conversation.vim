@@ -1,18 +1,6 @@
-" Vim talks to the real server through ALE, as Debian ships both: completion, references, rename.
-" Environment: DSASSIST_PYTHON, PROJECT, ANSWERS (a file that gets the answers as JSON).
-set nocompatible hidden nomore
-set runtimepath^=/usr/share/vim-ale
-filetype plugin on
-let g:ale_linters_explicit = 1
-runtime plugin/ale.vim
-call ale#linter#Define('python', {
-\ 'name': 'dsassist',
-\ 'lsp': 'stdio',
-\ 'executable': $DSASSIST_PYTHON,
-\ 'command': '%e -I -m dsassist lsp',
-\ 'project_root': {-> $PROJECT},
-\ })
-let g:ale_linters = {'python': ['dsassist']}
+" Vim, set up as docs/editors.md says, talks to the real server through ALE, as Debian ships both: completion, references, rename.
+" Environment: PROJECT, ANSWERS (a file that gets the answers as JSON).
+set hidden nomore
 let s:answers = {}
 
 " Calls the function until it gives something, at most so many seconds.

@@ -13,20 +13,6 @@ import { Editor, PATIENCE, PYTHON, dropHome, makeHome, processes, until } from "
 
 const run = promisify(execFile);
 
-/** Writes the wheel named in its argument and prints the interpreter below the virtual environment that it runs in. */
-const WHEEL = `
-import sys, zipfile
-info = "dsassist-0.1.0.dist-info"
-with zipfile.ZipFile(sys.argv[1], "w") as wheel:
-    wheel.writestr("dsassist/__init__.py", "")
-    wheel.writestr("dsassist/__main__.py", f"import os, sys\\nos.execv({sys.executable!r}, [{sys.executable!r}, '-I', '-m', 'dsassist', *sys.argv[1:]])\\n")
-    wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: dsassist\\nVersion: 0.1.0\\n")
-    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-    names = ["dsassist/__init__.py", "dsassist/__main__.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"]
-    wheel.writestr(f"{info}/RECORD", "".join(f"{name},,\\n" for name in names))
-print(sys._base_executable)
-`;
-
 /** A program that answers the extension's question as if it were a Python of this kind. */
 function pretender(folder, name, answer, then = "exit 1") {
   const file = path.join(folder, name);
@@ -97,14 +83,16 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
   });
 
   it("no dsassist: installs it into an environment of its own", async () => {
-    // a wheel that passes everything on to the dsassist under test, so that nothing is downloaded
-    const wheel = path.join(folder, "dsassist-0.1.0-py3-none-any.whl");
-    const { stdout } = await run(PYTHON, ["-c", WHEEL, wheel]);
+    // what dsassist needs is taken from the environment under test, so that nothing is downloaded; dsassist itself comes with the extension
     const bin = path.join(folder, "bin");
     fs.mkdirSync(bin);
-    fs.symlinkSync(stdout.trim(), path.join(bin, "python3"));
-    const settings = { "dsassist.extension.python": "", "dsassist.extension.installFrom": wheel };
-    editor = await Editor.open({ home, settings, environment: { PATH: bin, SHELL: "/bin/true" } });
+    const { stdout } = await run(PYTHON, ["-I", "-c", "import json, sys; print(json.dumps([sys._base_executable, sys.path[1:]]))"]);
+    const [real, paths] = JSON.parse(stdout);
+    fs.writeFileSync(path.join(folder, "needed.pth"), paths.join("\n"));
+    const venv = `"${real}" "$@" && /bin/cp "${folder}/needed.pth" "$4"/lib/python*/site-packages/`;
+    pretender(bin, "python3", { python: [3, 12], dsassist: null }, venv);
+    const settings = { "dsassist.extension.python": "" };
+    editor = await Editor.open({ home, settings, environment: { PATH: bin, SHELL: "/bin/true", PIP_NO_DEPS: "1" } });
     await until(async () => /is not installed/.test(await editor.notifications()), "an offer to install");
     await editor.screenshot("31-offers-to-install");
     await button("Install").click();
@@ -112,7 +100,9 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     await editor.screenshot("31-installing");
     await editor.waitForState(/Ready|when it is needed/);
     assert.equal(processes(home, /-m dsassist lsp/).length, 1);
-    assert.equal(fs.globSync("User/globalStorage/*/venv/bin/python", { cwd: editor.data }).length, 1);
+    const [python] = fs.globSync("User/globalStorage/*/venv/bin/python", { cwd: editor.data });
+    const { stdout: place } = await run(path.join(editor.data, python), ["-I", "-c", "import dsassist; print(dsassist.__file__)"]);
+    assert.match(place, /globalStorage/);
   });
 
   it("an old dsassist", async () => {

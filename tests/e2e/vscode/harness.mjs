@@ -90,6 +90,7 @@ export class Editor {
     options.prepare?.(editor.folder);
     const [data, extensions] = [path.join(editor.scratch, "data"), path.join(editor.scratch, "extensions")];
     fs.mkdirSync(path.join(data, "User"), { recursive: true });
+    editor.data = data;
     fs.writeFileSync(path.join(data, "User/settings.json"), JSON.stringify({
       "dsassist.extension.python": PYTHON, "dsassist.extension.testLens": true, "workbench.startupEditor": "none", "telemetry.telemetryLevel": "off", "update.mode": "none",
       "extensions.ignoreRecommendations": true, "window.restoreWindows": "none", "workbench.tips.enabled": false, "chat.disableAIFeatures": true, "workbench.secondarySideBar.defaultVisibility": "hidden",
@@ -108,7 +109,6 @@ export class Editor {
       "--disable-telemetry", "--disable-update-check", "--disable-getting-started-override", ...flags], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
     editor.output = "";
     for (const stream of [editor.server.stdout, editor.server.stderr]) stream.on("data", (chunk) => (editor.output += chunk));
-    editor.data = data;
     const address = `http://127.0.0.1:${port}/`;
     await until(async () => (await fetch(`${address}healthz`)).ok, "code-server to listen");
     editor.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [
@@ -128,6 +128,25 @@ export class Editor {
   /** Text for screen readers of the status item: the state and why. */
   async state() {
     return (await this.status.getAttribute("aria-label")) ?? "";
+  }
+
+  /** Everything that the status item says from now on. */
+  async watchStatus() {
+    await this.status.waitFor();
+    await this.page.evaluate(() => {
+      globalThis.statesSeen = [];
+      const look = () => {
+        const item = document.querySelector('.statusbar-item[aria-label^="dsassist"]');
+        const now = item && `${item.getAttribute("aria-label")} | ${item.textContent.trim()}`;
+        if (now && globalThis.statesSeen.at(-1) !== now) globalThis.statesSeen.push(now);
+      };
+      new MutationObserver(look).observe(document.querySelector(".part.statusbar"), { attributes: true, childList: true, subtree: true, characterData: true });
+      look();
+    });
+  }
+
+  async statesSeen() {
+    return this.page.evaluate(() => globalThis.statesSeen);
   }
 
   async waitForState(pattern, timeout) {
@@ -169,6 +188,17 @@ export class Editor {
     await this.pick(`>${title}`, title.replace(/^[^:]*: /, ""), "F1");
   }
 
+  /** Chooses a colour theme by its label. */
+  async theme(label) {
+    await this.command("Preferences: Color Theme");
+    const input = this.page.locator(".quick-input-widget input");
+    await until(async () => /theme/i.test((await input.getAttribute("placeholder")) ?? ""), "the list of themes", SOON);
+    await input.fill(label, { timeout: SOON });
+    await until(async () => (await this.page.locator(".quick-input-list .monaco-list-row.focused").innerText({ timeout: 1_000 })).includes(label), `${label} in the list`, SOON);
+    await this.page.keyboard.press("Enter");
+    await input.waitFor({ state: "hidden", timeout: SOON });
+  }
+
   /** Opens a file of the project, the cursor at a 1-based line and column. */
   async file(name, line = 1, column = 1) {
     await this.pick(`${name}:${line}:${column}`, path.basename(name), "Control+p");
@@ -201,6 +231,7 @@ export class Editor {
 
   async screenshot(name) {
     fs.mkdirSync(ARTEFACTS, { recursive: true });
+    await this.page.mouse.move(1, 1); // nothing is hovered over
     await this.page.waitForTimeout(350); // what fades in has done so
     await this.page.screenshot({ path: path.join(ARTEFACTS, `${name}.png`) });
   }

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Editor, PATIENCE, processes, until } from "./harness.mjs";
+import { mapSteps } from "./map.steps.mjs";
 
 /** 100,000 short lines, and one very long one. */
 function bigFile() {
@@ -18,7 +19,8 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
   const lsp = () => processes(editor.home, /-m dsassist lsp/);
 
   before(async () => {
-    editor = await Editor.open({ prepare: (folder) => fs.writeFileSync(path.join(folder, "shop/big.py"), bigFile()) });
+    editor = await Editor.open();
+    await editor.watchStatus();
   });
   after(async () => {
     await editor?.screenshot("99-end").catch(() => undefined);
@@ -54,6 +56,8 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     const text = await editor.waitForGhost();
     await editor.screenshot("02-suggestion");
     assert.match(text, /prices/);
+    const states = await editor.statesSeen();
+    assert.ok(states.some((state) => /Loading[^|]*\| *dsassist \d+%/.test(state)), `loading with percentage among ${JSON.stringify(states)}`);
     const before = editor.read("shop/prices.py");
     await editor.page.keyboard.press("Tab");
     await editor.save();
@@ -135,6 +139,14 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
       return now.trim() && now !== first;
     }, "another suggestion");
     await editor.screenshot("06-another-suggestion");
+    await editor.page.keyboard.press("Alt+[");
+    const back = async () => (await editor.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+    await until(async () => (await back()) === first, "the first suggestion again");
+    await editor.page.keyboard.press("Control+Alt+ArrowRight");
+    const line = first.trim().split("\n")[0].trim();
+    const text = async () => (await editor.page.locator(".view-lines").first().innerText()).replaceAll("\u00a0", " ");
+    await until(async () => (await text()).includes(line) && !(await back()).includes(line), `the line ${line} to be taken`);
+    await editor.screenshot("06-line");
     await editor.page.keyboard.press("Escape");
     await editor.command("File: Revert File");
   });
@@ -165,46 +177,16 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     assert.doesNotMatch(editor.read("shop/cart.py"), /discount/);
   });
 
-  it("opens the map, which the keyboard can use", async () => {
+  it("shows who calls a function", async () => {
     await editor.file("prices.py", 4, 6);
-    await editor.command("dsassist: Show Reference Map");
-    const frame = await mapFrame();
-    const map = frame.locator("#map");
-    await until(async () => Number(await map.getAttribute("data-nodes")) >= 4, "callers of total in the map");
-    assert.ok(Number(await map.getAttribute("data-edges")) >= 3);
-    assert.match(await frame.locator("#selected").innerText(), /^total, /);
-    await editor.page.waitForTimeout(500);
-    await editor.screenshot("09-map");
-    await map.focus();
-    await editor.page.keyboard.press("ArrowUp");
-    const caller = await until(async () => {
-      const text = await frame.locator("#selected").innerText();
-      return /^total, /.test(text) ? undefined : text;
-    }, "a caller to be selected");
-    await editor.page.keyboard.press("Enter");
-    const file = path.basename(caller.split(", ")[1].split(":")[0]);
-    await editor.page.locator(`.tab.active[data-resource-name="${file}"]`).waitFor();
-    await editor.screenshot("10-map-opened-a-place");
-    await frame.locator("#references").click();
-    await until(async () => (await frame.locator("#references").getAttribute("aria-pressed")) === "true", "the map of references");
-    await editor.page.waitForTimeout(500);
-    await editor.screenshot("11-map-references");
-    await map.focus();
-    await editor.page.keyboard.press("f");
-    await until(async () => (await frame.locator("#files").getAttribute("aria-pressed")) === "true", "the map of files");
-    assert.equal(await map.getAttribute("data-nodes"), "4"); // the package's __init__.py is used too
-    assert.match(await frame.locator("#selected").innerText(), /^prices\.py, shop: 2 in, 0 out/);
-    await editor.page.waitForTimeout(500);
-    await editor.screenshot("12-map-files");
-    await editor.command("View: Close All Editors");
+    await editor.page.keyboard.press("Shift+Alt+h");
+    const view = editor.page.locator(".part.sidebar");
+    for (const caller of ["to_pay", "average", "revenue"]) await view.getByText(caller, { exact: true }).first().waitFor();
+    await editor.screenshot("08-call-hierarchy");
+    await editor.page.keyboard.press("Control+Shift+e");
   });
 
-  async function mapFrame() {
-    return until(async () => {
-      for (const frame of editor.page.frames()) if ((await frame.locator("#map").count()) > 0) return frame;
-      return undefined;
-    }, "the map");
-  }
+  mapSteps(it, () => editor);
 
   it("offers tests above each function", async () => {
     await editor.file("prices.py", 20, 10);
@@ -212,20 +194,23 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
   });
 
   it("generates tests and writes them only when told to", async () => {
-    await editor.file("prices.py", 20, 10);
-    await editor.command("dsassist: Generate Tests for This Function");
+    await editor.page.keyboard.press("Control+b"); // the diff gets the whole width
+    await editor.file("prices.py", 19, 6);
+    const above = editor.page.locator(".codelens-decoration a", { hasText: "Generate tests" });
+    await above.nth((await above.count()) - 2).click(); // average() is the last but one
     await editor.page.locator(".notification-list-item .monaco-button", { hasText: "Run it in the sandbox" }).click();
     const apply = editor.page.locator(".notification-list-item .monaco-button", { hasText: "Apply" });
     await until(async () => /Generating tests.*\d+ tried, \d+ stable, \d+ kept/s.test(await editor.notifications()), "progress with counts");
-    await editor.screenshot("12-generating");
+    await editor.screenshot("14-generating");
     await apply.waitFor({ timeout: 4 * PATIENCE });
     await editor.page.waitForTimeout(500);
-    await editor.screenshot("13-tests-preview");
+    await editor.screenshot("15-tests-preview");
     const written = () => fs.globSync("**/test_*.py", { cwd: editor.folder });
     assert.deepEqual(written(), []);
     await apply.click();
     await until(() => written().some((file) => /def test_\w*average/.test(editor.read(file))), "the tests to be written");
-    await editor.screenshot("14-tests-written");
+    await editor.screenshot("16-tests-written");
+    await editor.page.keyboard.press("Control+b");
   });
 
   it("pauses and resumes", async () => {
@@ -235,12 +220,12 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.type("\n");
     await editor.page.waitForTimeout(2_500);
     assert.equal(await editor.ghost().count(), 0);
-    await editor.screenshot("15-paused");
+    await editor.screenshot("17-paused");
     await editor.page.keyboard.press("Control+z");
     await editor.save();
     await editor.status.click();
     await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: "Resume suggestions" }).waitFor();
-    await editor.screenshot("16-menu");
+    await editor.screenshot("18-menu");
     await editor.page.keyboard.press("Enter");
     await editor.waitForState(/Ready|when it is needed/);
   });
@@ -251,7 +236,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await until(() => lsp().some((pid) => pid !== before), "another server");
     await editor.waitForState(/Ready|when it is needed/);
     assert.deepEqual(lsp().filter((pid) => pid === before), []);
-    await editor.screenshot("17-back-again");
+    await editor.screenshot("19-back-again");
   });
 
   it("draws and deletes the statistics", async () => {
@@ -261,7 +246,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
       return undefined;
     }, "the page");
     assert.notEqual(await frame.locator(".figure strong").first().innerText(), "0");
-    await editor.screenshot("18-statistics");
+    await editor.screenshot("20-statistics");
     await frame.locator("#delete").click();
     await editor.page.locator(".monaco-dialog-box .monaco-button", { hasText: "Delete" }).click();
     await until(async () => /Nothing has been counted yet/.test(await statisticsText()), "an empty page");
@@ -282,11 +267,13 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
       await until(async () => (await step(title).locator(".codicon.complete").count()) > 0, `a tick at ${title}`, 15_000);
     }
     await editor.page.waitForTimeout(500);
-    await editor.screenshot("19-walkthrough");
+    await editor.screenshot("21-walkthrough");
     await editor.command("View: Close All Editors");
   });
 
   it("keeps up in a file of 100,000 lines, and says why it is silent in a very long line", async () => {
+    fs.writeFileSync(path.join(editor.folder, "shop/big.py"), bigFile());
+    await editor.page.locator('.part.sidebar [aria-label*="big.py"]').first().waitFor();
     await editor.file("big.py", 100_001, 9);
     await editor.type("1");
     await editor.command("dsassist: Why Was Nothing Suggested?");
@@ -297,7 +284,7 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await until(async () => (await editor.page.locator(".view-line").first().innerText()).includes("start"), "the text");
     await editor.save();
     assert.match(editor.read("shop/big.py").slice(0, 20), /^start = 0/);
-    await editor.screenshot("20-big-file");
+    await editor.screenshot("22-big-file");
     assert.equal(lsp().length, 1);
   });
 });

@@ -125,8 +125,9 @@ async def _agreed(server: Server, workspace: Path) -> bool:
         answer = await server.window_show_message_request_async(question)
     except JsonRpcException as error:
         raise TestGenerationError(
-            f"Generating tests runs the code of {workspace}, and this editor cannot ask whether you agree.",
-            remedy="Agree once in a terminal: dsassist testgen FILE --trust.",
+            # such an editor has one line for this
+            "Generating tests runs your code, and this editor cannot ask whether you agree.",
+            remedy="Agree once, in a terminal: dsassist testgen FILE --trust",
         ) from error
     if answer is None or answer.title != _AGREE:
         return False
