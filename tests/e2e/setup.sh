@@ -45,7 +45,12 @@ fi
 
 # Helix is in Debian from 13 on. That package is unpacked here, with the C library it was built for, and runs on any Linux of this kind
 if ! command -v hx >/dev/null && [[ ! -x $dir/helix/hx ]]; then
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
+  debian() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true; }
+  mirror=$(debian)
+  if [[ -z $mirror && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    retry apt-get update -qq
+    mirror=$(debian)
+  fi
   keys=/usr/share/keyrings/debian-archive-keyring.gpg
   if [[ -z $mirror || ! -e $keys ]]; then
     echo "The end-to-end tests need Helix: install it so that hx is on PATH" >&2

@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { get } from "./config";
-import { pipStep, percent } from "./progress";
+import { percent, pipStep, telling } from "./progress";
 import { run, type Outcome } from "./run";
 import { privatePython } from "./server";
 import { SUPPORTED } from "./version";
@@ -78,7 +78,7 @@ function succeeded(outcome: Outcome, signal: AbortSignal): boolean {
 
 function failed(message: string, outcome: Outcome, log: vscode.LogOutputChannel): false {
   if (outcome.failure === "ABORT_ERR") return false;
-  const last = (outcome.stderr.trim() || outcome.stdout.trim()).split("\n").slice(-3).join(" ");
+  const last = telling(`${outcome.stdout}\n${outcome.stderr}`);
   log.error(`${message}: ${outcome.failure ?? last}`);
   void vscode.window.showErrorMessage(`${message}. ${outcome.failure ?? last}`.slice(0, 400), "Show Log").then((choice) => {
     if (choice) log.show();

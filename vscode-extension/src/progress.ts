@@ -11,6 +11,13 @@ export function pipStep(line: string): string | undefined {
   return undefined;
 }
 
+/** What a program that failed said that helps: Debian's Python names the package it lacks, others say it at the end. */
+export function telling(output: string): string {
+  const lacking = /ensurepip is not[^]*?\bapt(?:-get)? install (\S+)/.exec(output);
+  if (lacking) return `This Python cannot make environments by itself. In a terminal: sudo apt install ${lacking[1] ?? ""}`;
+  return output.trim().split("\n").slice(-3).join(" ");
+}
+
 /** The last percentage on a line, 0 to 100. */
 export function percent(line: string): number | undefined {
   const found = [...line.matchAll(/(\d{1,3})(?:\.\d+)?\s?%/g)].pop();

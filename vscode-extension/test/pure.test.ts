@@ -4,7 +4,7 @@ import { applyEdits } from "../src/edits";
 import { refuse, type Question } from "../src/gate";
 import { MapModel, MOST_NODES } from "../src/mapModel";
 import { megabytes, parseModels } from "../src/models";
-import { percent, pipStep } from "../src/progress";
+import { percent, pipStep, telling } from "../src/progress";
 import { follow, keptShare, step, type Shown } from "../src/track";
 import { fit, misfit } from "../src/version";
 import { view } from "../src/view";
@@ -186,6 +186,17 @@ describe("what programs print", () => {
     expect(pipStep("  Downloading torch-2.13.0-cp311-none-linux.whl (180.5 MB)")).toBe("downloading torch (180.5 MB)");
     expect(pipStep("Installing collected packages: a, b")).toBe("installing");
     expect(pipStep("Requirement already satisfied")).toBeUndefined();
+  });
+  it("says which package a Debian without ensurepip lacks", () => {
+    const said = [
+      "The virtual environment was not created successfully because ensurepip is not",
+      "available.  On Debian/Ubuntu systems, you need to install the python3-venv",
+      "package using the following command.", "", "    apt install python3.11-venv", "",
+      "You may need to use sudo with that command.  After installing the python3-venv",
+      "package, recreate your virtual environment.", "", "Failing command: /home/me/venv/bin/python3", "",
+    ];
+    expect(telling(said.join("\n"))).toMatch(/sudo apt install python3\.11-venv$/);
+    expect(telling("one\ntwo\nthree\nERROR: No matching distribution found for dsassist\n")).toBe("two three ERROR: No matching distribution found for dsassist");
   });
   it("reads percentages", () => {
     expect(percent("downloading from PyPI: 40% of 491 MB")).toBe(40);

@@ -19,6 +19,7 @@ export const testing = {
   messages: [] as string[],
   executed: [] as unknown[][],
   progress: [] as Progress[],
+  extensions: new Map<string, unknown>(),
   items: [] as { text: string; tooltip: string; command: string; shown: boolean }[],
 };
 
@@ -63,6 +64,8 @@ export const window = {
   },
   showInformationMessage: async (message: string) => void testing.messages.push(message),
 };
+
+export const extensions = { getExtension: (id: string) => testing.extensions.get(id) };
 
 export const ProgressLocation = { Notification: 15, Window: 10 };
 

@@ -30,8 +30,14 @@ from dsassist.settings import Settings
 
 __all__ = ["Attempt", "Completer", "Outcome", "Suggestion"]
 
-MOST_DELAY = 0.06
-"""Seconds a request waits at most for the next key."""
+LEAST_DELAY, MOST_DELAY = 0.04, 0.06
+"""Seconds a request waits for the next key: until this one is painted, and not much longer."""
+
+BURST_GAP = 0.1
+"""Seconds between keys that leave no time for an answer: what is begun between them is in vain, and felt in the editor
+where the model takes the cores that should paint the key."""
+BURST_ENDS = 1.3
+"""So many usual gaps without a key, and the burst is over."""
 
 OTHER_TEMPERATURE = 0.8
 """Of the other suggestions that are asked for by hand: warm enough to differ from the first."""
@@ -275,14 +281,16 @@ class Completer:
         return ""
 
     def _delay(self) -> float:
-        """Seconds to wait for another key: a part of the usual time between keys, when they come quickly."""
+        """Seconds to wait for another key: a part of the usual time between keys, or in a burst until it ends."""
         if self.settings.completion.debounce_ms >= 0:
             return self.settings.completion.debounce_ms / 1000
         gaps = sorted(b - a for a, b in itertools.pairwise(self._keys))
         if not gaps:
             return 0.0
         usual = gaps[len(gaps) // 2]
-        return min(usual / 4, MOST_DELAY) if usual < 1.0 else 0.0
+        if usual < BURST_GAP:
+            return usual * BURST_ENDS
+        return min(max(usual / 4, LEAST_DELAY), MOST_DELAY) if usual < 1.0 else 0.0
 
     async def _begin(self, site: Site) -> Generation:
         for other in self._memory.running():

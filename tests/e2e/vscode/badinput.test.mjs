@@ -187,6 +187,15 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     assert.deepEqual(processes(home, /-m dsassist lsp/), []);
   });
 
+  it("a workspace whose files are not on a disk: says what to do", async () => {
+    const workspace = path.join(folder, "virtual.code-workspace");
+    fs.writeFileSync(workspace, JSON.stringify({ folders: [{ uri: "memfs:/repository", name: "repository" }] }));
+    editor = await Editor.open({ home, workspace });
+    await editor.waitForState(/no files on disk[^]*Clone the repository/);
+    assert.deepEqual(processes(home, /-m dsassist lsp/), []);
+    await editor.screenshot("38-virtual");
+  });
+
   it("a workspace with two roots that is not trusted: suggestions, but no tests", async () => {
     for (const name of ["one", "two"]) {
       fs.mkdirSync(path.join(folder, name));

@@ -230,6 +230,27 @@ describe("dsassist in VS Code", { timeout: 15 * 60_000 }, () => {
     await editor.waitForState(/Ready|when it is needed/);
   });
 
+  it("switches a language off and on from the menu", async () => {
+    const choose = async (label) => {
+      await editor.status.click();
+      await editor.page.locator(".quick-input-list .monaco-list-row", { hasText: label }).click();
+    };
+    await choose("No suggestions in python");
+    await editor.waitForState(/off for python/);
+    await editor.screenshot("18-language-off");
+    await choose("Suggest in python again");
+    await editor.waitForState(/Ready|when it is needed/);
+  });
+
+  it("runs the doctor, and shows what it says", async () => {
+    await editor.command("dsassist: Run Doctor");
+    const panel = editor.page.locator(".part.panel");
+    await until(async () => /The doctor (found nothing wrong|ended with)/.test(await panel.innerText()), "the doctor's word");
+    await editor.screenshot("18-doctor");
+    await editor.page.keyboard.press("Control+j");
+    await panel.waitFor({ state: "hidden" });
+  });
+
   it("comes back when its server is killed", async () => {
     const [before] = lsp();
     process.kill(before, "SIGKILL");

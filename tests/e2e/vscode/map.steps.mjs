@@ -23,6 +23,9 @@ export function mapSteps(it, editor) {
     assert.match(await frame.locator("#selected").innerText(), /^total, /);
     await editor().page.waitForTimeout(500);
     await editor().screenshot("09-map");
+    await map.click({ position: await middleOfRoot(frame) });
+    await editor().page.locator('.tab.active[data-resource-name="prices.py"]').waitFor();
+    await until(async () => /Ln 4, /.test(await editor().page.locator("#status\\.editor\\.selection").innerText()), "the place of total");
     await map.focus();
     await editor().page.keyboard.press("ArrowUp");
     const caller = await until(async () => {
@@ -72,6 +75,28 @@ async function mapFrame(editor) {
     for (const frame of editor.page.frames()) if ((await frame.locator("#map").count()) > 0) return frame;
     return undefined;
   }, "the map");
+}
+
+/** Where the map's own symbol is: the only box that is filled with another colour than the rest. */
+async function middleOfRoot(frame) {
+  return frame.evaluate(() => {
+    const fill = getComputedStyle(document.documentElement).getPropertyValue("--vscode-button-background").trim();
+    const probe = document.createElement("canvas").getContext("2d");
+    probe.fillStyle = fill;
+    probe.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = probe.getImageData(0, 0, 1, 1).data;
+    const [xs, ys] = [[], []];
+    for (const canvas of document.querySelectorAll("#map canvas")) {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      for (let at = 0; at < data.length; at += 4) {
+        if (data[at] !== red || data[at + 1] !== green || data[at + 2] !== blue || data[at + 3] < 255) continue;
+        xs.push((at / 4) % canvas.width);
+        ys.push(Math.floor(at / 4 / canvas.width));
+      }
+    }
+    const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1] / devicePixelRatio;
+    return { x: middle(xs), y: middle(ys) };
+  });
 }
 
 /** The colours on the screen: the commonest one of the boxes, and how far the letters stand out from it (WCAG's ratio). */
