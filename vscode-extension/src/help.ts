@@ -145,6 +145,6 @@ export class Help {
     this.log.show();
     this.log.appendLine(`\n$ ${python} -I -m dsassist doctor`);
     const outcome = await run(python, ["-I", "-m", "dsassist", "doctor"], { timeout: DOCTOR_TIMEOUT, onLine: (line) => this.log.appendLine(line) });
-    this.log.appendLine(outcome.code === 0 ? "The doctor found nothing wrong." : `The doctor ended with ${outcome.code ?? outcome.failure ?? "a time-out"}.`);
+    if (outcome.code !== 0) this.log.appendLine(`The doctor ended with ${outcome.code ?? outcome.failure ?? "a time-out"}.`);
   }
 }

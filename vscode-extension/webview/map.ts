@@ -1,6 +1,6 @@
 /** Draws the reference map and makes it usable by mouse and keyboard. */
 
-import cytoscape, { type Core, type EdgeSingular, type NodeSingular, type StylesheetJson } from "cytoscape";
+import cytoscape, { type Core, type NodeSingular, type StylesheetJson } from "cytoscape";
 import dagre from "cytoscape-dagre";
 import type { FromWebview, MapGraph, ToWebview } from "../src/graphTypes";
 import { nearest, type Direction, type Point } from "./nearest";
@@ -23,13 +23,6 @@ function element(id: string): HTMLElement {
 const MODES = ["calls", "references", "files"] as const;
 const map = element("map");
 const cy: Core = cytoscape({ container: map, minZoom: 0.2, maxZoom: 2.5, boxSelectionEnabled: false, style: style() });
-
-/** Edges go around boxes, where the layout says. */
-const ROUTED = {
-  "curve-style": "unbundled-bezier", "edge-distances": "intersection",
-  "control-point-weights": (edge: EdgeSingular): number[] => (edge.scratch("controlPointWeights") as number[] | undefined) ?? [0.5],
-  "control-point-distances": (edge: EdgeSingular): number[] => (edge.scratch("controlPointDistances") as number[] | undefined) ?? [0],
-} as unknown as { "curve-style": "unbundled-bezier" };
 
 /** The theme's colours: read again whenever VS Code changes the theme. */
 function style(): StylesheetJson {
@@ -61,7 +54,7 @@ function style(): StylesheetJson {
     {
       selector: "edge",
       style: {
-        width: 1.5, ...ROUTED, "target-arrow-shape": "triangle", "arrow-scale": 0.9, label: "data(text)", "font-size": 10, color: text,
+        width: 1.5, "curve-style": "bezier", "target-arrow-shape": "triangle", "arrow-scale": 0.9, label: "data(text)", "font-size": 10, color: text,
         "text-background-color": colour("editor-background", "#1e1e1e"), "text-background-opacity": 1, "text-background-padding": "2px",
         "line-color": colour("descriptionForeground", "#888888"), "target-arrow-color": colour("descriptionForeground", "#888888"),
       },
@@ -97,7 +90,7 @@ function draw(graph: MapGraph): void {
 /** Lays the graph out left to right or top down, whichever can be shown larger. */
 function arrange(): void {
   const lay = (rankDir: "LR" | "TB") => {
-    const layout = { name: "dagre", rankDir, nodeSep: 18, rankSep: rankDir === "LR" ? 70 : 48, animate: false, fit: true, padding: 28, useDagreEdgeControlPoints: true, automaticDagreEdgeStyle: false };
+    const layout = { name: "dagre", rankDir, nodeSep: 18, rankSep: rankDir === "LR" ? 70 : 48, animate: false, fit: true, padding: 28 };
     cy.layout(layout).run();
     return cy.zoom();
   };

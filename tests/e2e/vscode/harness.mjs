@@ -17,6 +17,13 @@ export const ARTEFACTS = path.join(ROOT, "artefacts/e2e");
 const CODE_SERVER = path.join(CACHE, "app/node_modules/code-server/out/node/entry.js");
 const { chromium } = createRequire(path.join(CACHE, "app/package.json"))("playwright-core");
 
+/** Settings of the extension that belong to a machine and not to a person. */
+const MACHINE = new Set(
+  JSON.parse(fs.readFileSync(path.join(ROOT, "vscode-extension/package.json"), "utf8"))
+    .contributes.configuration.flatMap(({ properties }) => Object.entries(properties))
+    .filter(([, { scope }]) => scope?.startsWith("machine")).map(([name]) => name),
+);
+
 /** Long enough for a loaded 2-core machine that also runs the model. Conditions end waits, not this. */
 export const PATIENCE = 60_000;
 /** For what the editor does alone. */
@@ -89,13 +96,19 @@ export class Editor {
     if (!options.folder) fs.cpSync(path.join(ROOT, "tests/e2e/project"), editor.folder, { recursive: true });
     options.prepare?.(editor.folder);
     const [data, extensions] = [path.join(editor.scratch, "data"), path.join(editor.scratch, "extensions")];
-    fs.mkdirSync(path.join(data, "User"), { recursive: true });
     editor.data = data;
-    fs.writeFileSync(path.join(data, "User/settings.json"), JSON.stringify({
+    const settings = {
       "dsassist.extension.python": PYTHON, "dsassist.extension.testLens": true, "workbench.startupEditor": "none", "telemetry.telemetryLevel": "off", "update.mode": "none",
       "extensions.ignoreRecommendations": true, "window.restoreWindows": "none", "workbench.tips.enabled": false, "chat.disableAIFeatures": true, "workbench.secondarySideBar.defaultVisibility": "hidden",
       "editor.minimap.enabled": false, "files.autoSave": "off", "editor.cursorBlinking": "solid", "window.dialogStyle": "custom", ...options.settings,
-    }, null, 2));
+    };
+    const write = (file, choose) => {
+      fs.mkdirSync(path.join(data, path.dirname(file)), { recursive: true });
+      fs.writeFileSync(path.join(data, file), JSON.stringify(Object.fromEntries(Object.entries(settings).filter(([key]) => choose(key))), null, 2));
+    };
+    // what concerns the machine is the machine's that the editor is connected to
+    write("User/settings.json", (key) => !MACHINE.has(key));
+    write("Machine/settings.json", (key) => MACHINE.has(key));
     fs.mkdirSync(path.join(data, "User/snippets"));
     fs.writeFileSync(path.join(data, "User/snippets/python.json"), JSON.stringify({ loop: { prefix: "loop", body: ["for ${1:item} in ${2:items}:", "    $0"] } }));
     const node = process.execPath;
@@ -190,9 +203,12 @@ export class Editor {
 
   /** Chooses a colour theme by its label. */
   async theme(label) {
-    await this.command("Preferences: Color Theme");
     const input = this.page.locator(".quick-input-widget input");
-    await until(async () => /theme/i.test((await input.getAttribute("placeholder")) ?? ""), "the list of themes", SOON);
+    await until(async () => {
+      await this.page.keyboard.press("Control+k");
+      await this.page.keyboard.press("Control+t");
+      return /theme/i.test((await input.getAttribute("placeholder", { timeout: 2_000 })) ?? "");
+    }, "the list of themes", SOON);
     await input.fill(label, { timeout: SOON });
     await until(async () => (await this.page.locator(".quick-input-list .monaco-list-row.focused").innerText({ timeout: 1_000 })).includes(label), `${label} in the list`, SOON);
     await this.page.keyboard.press("Enter");
