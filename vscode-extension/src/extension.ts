@@ -8,6 +8,7 @@ import { showMap } from "./map";
 import { menu, StatusBar } from "./status";
 import { Preview } from "./preview";
 import { ACCEPTED_COMMAND, GENERATE_TESTS_COMMAND, PAUSE, type ModelState, type Status } from "./protocol";
+import { warn } from "./say";
 import { Server } from "./server";
 import { Statistics } from "./stats";
 import { deleteStatistics, showStatistics } from "./statsPage";
@@ -145,7 +146,7 @@ function commands(
 async function togglePause(server: Server): Promise<void> {
   const client = server.running;
   if (!client) {
-    void vscode.window.showWarningMessage("The language server does not run: there is nothing to pause.");
+    warn("The language server does not run: there is nothing to pause.");
     return;
   }
   const paused = server.life.kind === "running" && server.life.status?.state === "paused";

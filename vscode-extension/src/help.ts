@@ -7,6 +7,7 @@ import type { Status } from "./protocol";
 import type { Finding, Probe } from "./python";
 import { find, pathCandidates } from "./python";
 import { run } from "./run";
+import { warn } from "./say";
 import type { Server } from "./server";
 
 const DOCTOR_TIMEOUT = 120_000;
@@ -94,7 +95,7 @@ export class Help {
   async selectModel(): Promise<void> {
     const models = await this.models();
     if (models.length === 0) {
-      void vscode.window.showWarningMessage("The models could not be listed, because dsassist does not run. The log says why.");
+      warn("The models could not be listed, because dsassist does not run. The log says why.");
       return;
     }
     const items = models.map((model) => ({

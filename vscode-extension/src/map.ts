@@ -5,6 +5,7 @@ import type { FromWebview, MapNode, Mode, ToWebview } from "./graphTypes";
 import { html } from "./html";
 import { MapModel } from "./mapModel";
 import { GRAPH, type FileGraph } from "./protocol";
+import { inform } from "./say";
 import type { Server } from "./server";
 
 /** How far around the symbol the map reaches when it opens. */
@@ -23,7 +24,7 @@ let current: ReferenceMap | undefined;
 export async function showMap(context: vscode.ExtensionContext, server: Server): Promise<boolean> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
-    void vscode.window.showInformationMessage("Open a file and put the cursor on a function or class to see its reference map.");
+    inform("Open a file and put the cursor on a function or class to see its reference map.");
     return false;
   }
   current?.dispose();

@@ -39,7 +39,7 @@ export class Preview implements vscode.Disposable, vscode.TextDocumentContentPro
     for (const { uri } of changes) {
       const problem = await unwritable(uri);
       if (problem) {
-        void vscode.window.showErrorMessage(problem);
+        void vscode.window.showErrorMessage(problem, "Open File").then((choice) => choice && vscode.window.showTextDocument(uri));
         return { applied: false, failureReason: problem };
       }
     }

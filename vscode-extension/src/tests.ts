@@ -2,12 +2,13 @@
 
 import * as vscode from "vscode";
 import { GENERATE_TESTS_COMMAND, STOP_TESTS_COMMAND } from "./protocol";
+import { inform } from "./say";
 import type { Server } from "./server";
 
 export async function generateTests(server: Server): Promise<void> {
   const editor = vscode.window.activeTextEditor;
   if (!editor) {
-    void vscode.window.showInformationMessage("Open a file and put the cursor in a function to generate tests for it.");
+    inform("Open a file and put the cursor in a function to generate tests for it.");
     return;
   }
   if (!mayRun()) return;
@@ -25,7 +26,7 @@ export async function generateTests(server: Server): Promise<void> {
   const action = actions.find((candidate) => commandOf(candidate)?.command === GENERATE_TESTS_COMMAND);
   const command = action && commandOf(action);
   if (!command) {
-    void vscode.window.showInformationMessage("There is no function here that dsassist can test: put the cursor in a function or class of a Python, JavaScript or TypeScript file that parses.");
+    inform("There is no function here that dsassist can test: put the cursor in a function or class of a Python, JavaScript or TypeScript file that parses.");
     return;
   }
   await vscode.commands.executeCommand(command.command, ...((command.arguments ?? []) as unknown[]));

@@ -1,6 +1,7 @@
 /** Where no process can start, such as vscode.dev: says so, and what to do. */
 
 import * as vscode from "vscode";
+import { inform } from "./say";
 
 const MESSAGE =
   "dsassist runs a language server and a model on a computer, and this editor runs in a browser alone. " +
@@ -14,7 +15,7 @@ export function activate(context: vscode.ExtensionContext): void {
   item.accessibilityInformation = { label: MESSAGE, role: "button" };
   item.command = "dsassist.menu";
   item.show();
-  const explain = () => void vscode.window.showInformationMessage(MESSAGE);
+  const explain = () => inform(MESSAGE);
   const packageJson = context.extension.packageJSON as { contributes: { commands: { command: string }[] } };
   const commands = packageJson.contributes.commands.map(({ command }) => vscode.commands.registerCommand(command, explain));
   context.subscriptions.push(item, ...commands);

@@ -173,6 +173,7 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     await editor.command("dsassist: Generate Tests for This Function");
     await button("Run it in the sandbox").click();
     await until(async () => /is read-only, so nothing was written/.test(await editor.notifications()), "a message", 2 * PATIENCE);
+    await button("Open File").waitFor(); // with a button VS Code shows the whole message, and not its first line
     await editor.screenshot("36-read-only");
     assert.equal(editor.read(tests), text);
   });
@@ -183,6 +184,7 @@ describe("when something is wrong", { timeout: 8 * 60_000 }, () => {
     assert.match(await editor.state(), /connect to one/);
     await editor.status.click();
     await until(async () => /Open the folder in VS Code on your machine/.test(await editor.notifications()), "the message");
+    await button("OK").waitFor();
     await editor.screenshot("37-browser-alone");
     assert.deepEqual(processes(home, /-m dsassist lsp/), []);
   });
