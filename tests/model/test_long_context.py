@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dsassist_kernels.kv_int8 import quantize_pages
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_kernels.paged_attention import attend as paged
 from dsassist_kernels.sparse_attention import Sparsity
@@ -17,18 +18,18 @@ from dsassist_model.long_context import LayerPages, LongContext
 class Prompt:
     """One layer's queries and pages of ``n`` tokens; unused places are NaN."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, d: int = 64) -> None:
         torch.manual_seed(n)
         pages = -(-n // PAGE)
         self.n = n
-        self.q = torch.randn(n, 14, 64)
-        self.keys = torch.full((pages + 2, 2, 64, PAGE), torch.nan)
-        self.values = torch.full((pages + 2, 2, PAGE, 64), torch.nan)
+        self.q = torch.randn(n, 14, d)
+        self.keys = torch.full((pages + 2, 2, d, PAGE), torch.nan)
+        self.values = torch.full((pages + 2, 2, PAGE, d), torch.nan)
         self.table = torch.randperm(pages + 2, dtype=torch.int32)[:pages]
         place = torch.arange(n)
         page = self.table[place // PAGE].long()
-        self.keys[page, :, :, place % PAGE] = torch.randn(n, 2, 64)
-        self.values[page, :, place % PAGE] = torch.randn(n, 2, 64)
+        self.keys[page, :, :, place % PAGE] = torch.randn(n, 2, d)
+        self.values[page, :, place % PAGE] = torch.randn(n, 2, d)
 
     def run(self, context: LongContext, segment: int, layer: int = 5) -> Tensor:
         parts = []
@@ -90,6 +91,29 @@ def test_sparse_layers_read_less_and_the_last_queries_read_everything() -> None:
     torch.testing.assert_close(got[-100:].double(), exact[-100:], rtol=0, atol=5e-6)
     assert (got[1024:2048] - exact[1024:2048]).abs().max() > 1e-3
     assert torch.equal(got, prompt.run(LongContext(**_settings(context)), 1024))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int8])
+@pytest.mark.parametrize("d", [48, 64, 288])
+def test_head_sizes_and_caches_that_no_kernel_was_written_for(d: int, dtype: torch.dtype) -> None:
+    """Whatever computes it, on whatever machine: what is chosen is everything here, so it must be dense attention."""
+    prompt = Prompt(700, d)
+    context = LongContext(sparsity=Sparsity(blocks_per_doubling=100), gathered_from=256, sparse_from=256)
+    exact = prompt.exact()
+    scales = None
+    if dtype == torch.int8:
+        keys, key_scale = quantize_pages(prompt.keys.nan_to_num(), token_dim=-1)
+        values, value_scale = quantize_pages(prompt.values.nan_to_num(), token_dim=-2)
+        scales = key_scale, value_scale
+    else:
+        keys, values = prompt.keys.to(dtype), prompt.values.to(dtype)
+    parts = []
+    for at, end in ((0, 300), (300, 700)):
+        pages = LayerPages(keys, values, scales)
+        got = context.attend(5, prompt.q[at:end], pages, prompt.table[: -(-end // PAGE)], at, last=end == 700)
+        parts.append(got)
+    assert parts[0].dtype == torch.float32
+    torch.testing.assert_close(torch.cat(parts).double(), exact, rtol=0, atol=0.08)
 
 
 def test_first_layers_stay_dense() -> None:
