@@ -99,6 +99,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=4, help="prompts that quality is measured on")
     parser.add_argument("--gaps", type=int, default=16, help="gaps filled behind each prompt")
     parser.add_argument("--ways", default=",".join(WAYS), help="what quality and speed compare, with the first")
+    parser.add_argument("--keep", type=Path, help="folder for quality's results, to go on where a run ended")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"what to measure, of {','.join(PARTS)}")
     parser.add_argument("--mass", type=float, default=Sparsity().mass, help="share of attention that must be captured")
     parser.add_argument(

@@ -78,6 +78,7 @@ def quality(
     loaded = load(options.model)
     model = Transformer(loaded.config, loaded.tensors, torch.device("cpu"))
     loss, same, recalled, filled = (defaultdict[str, float](float) for _ in range(4))
+    densities = defaultdict[str, list[float]](list)
     near = total = asked = holes = 0
     base, count = ways[0], 1 if options.quick else options.prompts
     for number in range(count):
@@ -87,20 +88,30 @@ def quality(
         wanted = gaps(loaded.tokenizer, folder, seed, tokens, 2 if options.quick else options.gaps)
         exact: tuple[Tensor, Tensor] | None = None
         for way in ways:
-            cache = set_way(model, way, sparsity)
-            pool = model.new_pool(-(-len(tokens) // 64) + 20, cache)
-            losses, choices, margins = predictions(model, tokens, pool)
+            name = f"{Path(options.model).name}-{length}-{seed}-{way}-{sparsity.mass}-{sparsity.blocks_per_doubling}.pt"
+            kept = options.keep / name if options.keep else None
+            if kept is None or not kept.exists():
+                pool = model.new_pool(-(-len(tokens) // 64) + 20, set_way(model, way, sparsity))
+                context = model.long_context
+                context.read = context.visible = 0
+                found = predictions(model, tokens, pool)
+                full = [fill(model, loaded.tokenizer, pool, len(tokens), gap.tokens) == gap.answer for gap in wanted]
+                result = (*found, sum(full), context.density)
+                del pool
+                if kept is not None:
+                    torch.save(result, kept)
+            else:
+                result = torch.load(kept)
+            losses, choices, margins, full_lines, density = result
             loss[way] += float(losses.sum())
             recalled[way] += sum(all(int(choices[i - 1]) == tokens[i] for i in site) for site in sites)
-            filled[way] += sum(
-                fill(model, loaded.tokenizer, pool, len(tokens), gap.tokens) == gap.answer for gap in wanted
-            )
+            filled[way] += full_lines
+            densities[way].append(density)
             exact = exact or (choices, margins)
             other = choices != exact[0]
             same[way] += int((~other).sum())
             if way == "sparse":
                 near += int((other & (exact[1] < NEAR_TIE)).sum())
-            del pool
         total, asked, holes = total + length - 1, asked + len(sites), holes + len(wanted)
         told = ", ".join(f"{way} {loss[way] / total:.4f} ({same[way] / total:.2%} as {base})" for way in ways)
         say(f"prompt {number + 1} of {count}, loss: {told}")
@@ -118,5 +129,5 @@ def quality(
         "top1_agreement": figures["top1_agreement_sparse"],
         "near_ties_among_disagreements": near / max(1, wrong),
         "identifier_recall_ratio": recalled["sparse"] / max(1, recalled[base]),
-        "density": model.long_context.density,
+        "density": sum(densities["sparse"]) / count,
     }
