@@ -100,6 +100,15 @@ class Tokenizer:
             found = self._bytes[token] = self.spelled(token)
         return found
 
+    def token_of(self, text: bytes) -> int | None:
+        """The id of the token that is spelled by exactly these bytes, None where there is none."""
+        if self._byte_level:
+            return self.token_id("".join(_CHARACTERS[byte] for byte in text))
+        try:
+            return self.token_id(text.decode().replace(" ", "▁"))
+        except UnicodeDecodeError:
+            return None
+
     def token_id(self, spelling: str) -> int | None:
         """The id of a token by its exact spelling in the vocabulary, special ones included."""
         found: int | None = self._rust.token_to_id(spelling)
@@ -212,6 +221,7 @@ def _byte_alphabet() -> dict[str, bytes]:
 
 
 _BYTES = _byte_alphabet()
+_CHARACTERS = {spelled[0]: character for character, spelled in _BYTES.items()}
 
 
 def _without_lone_surrogates(text: str) -> str:

@@ -138,6 +138,7 @@ class LocalBackend(OpenAiBackend):
             "session": request.session,
             "drafts": list(request.drafts),
             "heal": request.heal,
+            "names": list(request.names),
         }
         payload["dsassist"] = {key: value for key, value in extra.items() if value}
         return payload

@@ -42,6 +42,8 @@ class CompletionRequest:
     """Texts likely to follow, which the engine may verify instead of generating."""
     heal: bool = False
     """The prompt ends in the middle of a word: the model may go back to its beginning. Foreign servers do not."""
+    names: tuple[str, ...] = ()
+    """The answer has to begin with one of these names, whichever the model finds likeliest; empty leaves it free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ class Engine:
             s.steps += 1
         accepted, going = 0, True
         for row, guess in zip(logits, [*draft, None], strict=True):
-            row = s.begin.guided(row)
+            row = s.guide.guided(s.begin.guided(row))
             token = s.sampler.choose(row)
             going = s.accept(token, logprob(row, token) if s.request.logprobs else None)
             if not going or token != guess:

@@ -33,6 +33,8 @@ class Request:
     """Token sequences likely to be continued from, besides the prompt itself."""
     begin: str = ""
     """What the answer has to begin with; it is not told again."""
+    names: tuple[str, ...] = ()
+    """The answer begins with one of these, whole; empty leaves it free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dsassist_model.engine.begin import Begin
 from dsassist_model.engine.cache import Lease
 from dsassist_model.engine.drafts import LookupDraft
 from dsassist_model.engine.far import FarMemory
+from dsassist_model.engine.guide import Guide
 from dsassist_model.engine.request import Handle, Piece
 from dsassist_model.engine.sampling import Sampler
 from dsassist_model.tokenizer import StreamDecoder, Tokenizer
@@ -63,6 +64,7 @@ class Sequence:
         """What stands for pages that were given back; only where the request is longer than the cache."""
         self.sampler = Sampler(self.request)
         self.begin = Begin(tokenizer, self.request.begin)
+        self.guide = Guide(tokenizer, [self.request.begin + name for name in self.request.names])
         self.times = Times(admitted=time.perf_counter())
         self.steps = self.drafted = self.accepted = 0
         self._decoder: StreamDecoder = tokenizer.stream_decoder()
@@ -96,6 +98,7 @@ class Sequence:
             self._end(self.begin.told(self._decoder.finish()))
             return False
         self.tokens.append(token)
+        self.guide.take(token)
         if self.lookup:
             self.lookup.extend((token,))
         self.begin.take(token)

@@ -121,6 +121,7 @@ def _requests(engine: Engine, common: CommonBody, tokens: list[int]) -> list[Req
             priority=common.priority,
             session=common.session,
             drafts=drafts,
+            names=common.names,
         )
         for choice in range(common.n)
     ]

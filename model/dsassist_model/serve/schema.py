@@ -14,6 +14,7 @@ __all__ = ["ChatBody", "CompletionBody", "parse_chat", "parse_completion"]
 MOST_ANSWERS = 16
 MOST_TOKENS = 4096
 MOST_STOPS = 16
+MOST_NAMES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class CommonBody:
     priority: Literal["interactive", "background"]
     session: str
     drafts: tuple[str, ...]
+    names: tuple[str, ...]
     max_prompt_tokens: int | None
 
 
@@ -105,6 +107,9 @@ def _common(body: Mapping[str, Any], ours: Mapping[str, Any]) -> CommonBody:
     drafts = _list(ours, "drafts")
     if not all(isinstance(d, str) for d in drafts):
         raise EngineError("dsassist.drafts must be a list of texts.")
+    names = _list(ours, "names")
+    if not all(isinstance(name, str) for name in names) or len(names) > MOST_NAMES:
+        raise EngineError(f"dsassist.names must be a list of at most {MOST_NAMES} texts.")
     # a newer name of the same field, which clients of the chat endpoint send
     name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
     seed = body.get("seed")
@@ -121,6 +126,7 @@ def _common(body: Mapping[str, Any], ours: Mapping[str, Any]) -> CommonBody:
         priority="background" if priority == "background" else "interactive",
         session=_text(ours, "session", ""),
         drafts=tuple(drafts),
+        names=tuple(names),
         max_prompt_tokens=None if limit is None else int(_number(ours, "max_prompt_tokens", 0, 16, 2**31, whole=True)),
     )
 
