@@ -10,6 +10,7 @@ Open one, bring it up to date, ask::
     index.document_symbols("pkg/mod.py"); index.symbols("query")
     index.callers([("pkg/mod.py", "Class.method")])            # targets are (path, path inside the file)
     index.context_for("pkg/mod.py", line, column, budget_bytes=6000)
+    index.at_cursor("pkg/mod.py", line, text_before)           # members of the receiver, signatures of open calls
     index.missing_member("pkg/mod.py", line, column)           # known not to exist on its resolved receiver
     index.close()
 
@@ -24,17 +25,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dsassist.index.alike import Alike
 from dsassist.index.build import Progress, Report
 from dsassist.index.editing import Editing
 from dsassist.index.graph import Graph, GraphMaker, to_dot, to_mermaid, to_svg
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
+from dsassist.index.outline import Outline
 from dsassist.index.rank import ContextPiece
+from dsassist.index.reach import AtCursor
 from dsassist.index.rename import RenamePlan
 from dsassist.index.resolve import Target
 from dsassist.index.state import Limits
 from dsassist.index.syntax import Fold
 
 __all__ = [
+    "AtCursor",
     "Call",
     "ContextPiece",
     "Encoding",
@@ -45,6 +50,7 @@ __all__ = [
     "Level",
     "Limits",
     "Location",
+    "Outline",
     "Progress",
     "Reference",
     "References",
@@ -59,7 +65,7 @@ __all__ = [
 ]
 
 
-class Index(GraphMaker, Editing):
+class Index(Alike, GraphMaker, Editing):
     """An open index. See the module's docstring."""
 
     @classmethod

@@ -8,7 +8,7 @@ over a few dozen nodes. Each symbol's edges are worked out once and kept until s
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -25,6 +25,8 @@ _STOP = 0.25
 """Share of a node's weight that stays with it; the rest goes along its edges."""
 _PUSHES = 48
 _NEAR_LINES = 25.0
+_FAR_LINES = 150
+"""What is mentioned farther from the line counts for nothing."""
 _WHOLE_BYTES = 900
 """A definition up to this size is given whole, a larger one as its head."""
 
@@ -50,6 +52,12 @@ class Rank(Queries):
     def _derived_changed(self) -> None:
         self._edges = None
         super()._derived_changed()
+
+    def _invalidate(self, *paths: str) -> None:
+        # what a definition mentions changes with its own file's links only
+        kept = self._edges or {}
+        super()._invalidate(*paths)
+        self._edges = {target: edges for target, edges in kept.items() if target[0] not in paths}
 
     def _names_added(self, names: Iterable[str]) -> None:
         if self._name_list is not None:
@@ -150,7 +158,11 @@ class Rank(Queries):
         assert view is not None
         occurrences = view.occurrences
         found: dict[Target, float] = {}
-        for index in range(len(occurrences.line)):
+        first, last = (
+            bisect_left(occurrences.line, line - _FAR_LINES),
+            bisect_right(occurrences.line, line + _FAR_LINES),
+        )
+        for index in range(first, last):
             answer = self._answer(path, view, index)
             if answer is None or not answer.targets:
                 continue
@@ -201,8 +213,9 @@ class Rank(Queries):
             sym = module.symbols[symbol]
             starts = list(accumulate(module.facts.line_lengths, initial=0))
             occurrences = view.occurrences
-            for index, line in enumerate(occurrences.line):
-                at = starts[line] + occurrences.column[index]
+            first, last = _line(starts, sym.start), _line(starts, sym.end)
+            for index in range(bisect_left(occurrences.line, first), bisect_right(occurrences.line, last)):
+                at = starts[occurrences.line[index]] + occurrences.column[index]
                 if at < sym.start or at >= sym.end or occurrences.role[index] & Role.DEFINITION:
                     continue
                 answer = self._answer(target[0], view, index)

@@ -121,6 +121,28 @@ def test_outline_is_nested_by_qualified_name(shop: Any) -> None:
     ]  # fmt: skip
 
 
+def test_context_follows_edits_of_other_files(workspace: Any) -> None:
+    workspace.write(
+        {
+            "parts.py": "def old_part():\n    return 1\n\n\ndef new_part():\n    return 2\n",
+            "lib.py": "from parts import new_part, old_part\n\n\ndef make():\n    return old_part()\n",
+            "app.py": "from lib import make\n\nmake()\n",
+        }
+    )
+    workspace.index.update()
+
+    def names() -> set[str]:
+        return {piece.name for piece in workspace.index.context_for("app.py", 2, 0, 4000)}
+
+    assert names() == {"make", "old_part"}
+    workspace.index.set_overlay("lib.py", (workspace.root / "lib.py").read_text().replace("return old", "return new"))
+    assert names() == {"make", "new_part"}
+    workspace.index.set_overlay("app.py", "from lib import make\n\nmake()\n\n")
+    assert names() == {"make", "new_part"}
+    workspace.index.close_overlay("lib.py")
+    assert names() == {"make", "old_part"}
+
+
 def test_context_is_what_the_code_near_the_cursor_needs(shop: Any) -> None:
     pieces = shop.index.context_for("app.py", 5, 0, 4000)
     assert "Cart.total" in [piece.name for piece in pieces] or "Cart" in [piece.name for piece in pieces]

@@ -1,0 +1,228 @@
+"""The expression that ends at a cursor, read from the text alone.
+
+What is being written seldom parses, so what stands before the cursor is read backwards here: the receiver of a member
+(``await self.store(x).items[0].``) as a chain of steps, and the calls whose brackets are still open. Works for every
+language in which members follow a dot, ``->``, ``::`` or ``?.``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Chain", "OpenCall", "inside_text", "open_calls", "receiver_before"]
+
+_WORD = re.compile(r"[^\W\d]\w*\Z")
+_PARTIAL = re.compile(r"\w*\Z")
+_SEPARATOR = re.compile(r"(?:\?\.|!\.|\.|->|::)[ \t]*\Z")
+_OPEN = {")": "(", "]": "[", "}": "{"}
+_FARTHEST = 4_000
+"""Characters before the cursor that are looked at."""
+_NOT_CALLED = frozenset(
+    {
+        "if", "elif", "while", "for", "return", "and", "or", "not", "in", "is", "await", "yield", "with",
+        "lambda", "assert", "del", "raise", "except", "match", "case", "switch", "catch", "new", "else", "typeof",
+        "void", "throw", "import", "from",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """``base`` is a name, and each step (kind, text) follows it: ``attribute`` with a name, ``call`` and ``subscript``
+    with what stands in the brackets."""
+
+    base: str
+    steps: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    """As written, on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call whose bracket is open at the cursor, the innermost first."""
+
+    callee: Chain
+    position: int
+    """Which argument is being written, from 0, keyword arguments counted."""
+    keyword: str
+    """Its name where it is given by name."""
+
+
+def receiver_before(before: str) -> tuple[Chain | None, str]:
+    """The receiver whose member is written at the end of ``before``, and what of the member's name is there already.
+
+    None where no member is being written, or the receiver is no chain of names, calls and subscripts.
+    """
+    before = before[-_FARTHEST:]
+    partial = _PARTIAL.search(before)
+    word = partial[0] if partial else ""
+    head = before[: len(before) - len(word)]
+    dot = _SEPARATOR.search(head)
+    if dot is None or word[:1].isdigit():
+        return None, word
+    return _chain(head[: dot.start()]), word
+
+
+def _chain(text: str) -> Chain | None:
+    """The chain that ``text`` ends with."""
+    whole = text.rstrip()
+    steps: list[tuple[str, str]] = []
+    text = whole
+    while True:
+        text = text.rstrip()
+        last = text[-1:]
+        if last in (")", "]"):
+            start = _opening(text)
+            if start < 0:
+                return None
+            inner, text = text[start + 1 : -1], text[:start].rstrip()
+            word = _WORD.search(text)
+            if (word is None or word[0] in _NOT_CALLED) and text[-1:] not in (")", "]"):
+                # brackets around an expression: what is in them is what counts
+                if last == "]":
+                    return None
+                held = _chain(re.sub(r"^\s*(?:await|yield)\b", "", inner))
+                if held is None or len(held.text) < len(re.sub(r"^\s*(?:await|yield)\s+|\s", "", inner)):
+                    return None
+                return Chain(held.base, (*held.steps, *reversed(steps)), _flat(whole[start:]))
+            steps.append(("call" if last == ")" else "subscript", inner))
+            continue
+        word = _WORD.search(text)
+        if word is None:
+            return None
+        name, text = word[0], text[: word.start()]
+        dot = _SEPARATOR.search(text.rstrip())
+        if dot is None:
+            if name in _NOT_CALLED:
+                return None
+            return Chain(name, tuple(reversed(steps)), _flat(whole[word.start() :]))
+        steps.append(("attribute", name))
+        text = text.rstrip()[: dot.start()]
+
+
+def _opening(text: str) -> int:
+    """Where the bracket was opened that ``text`` ends with, -1 where it was not."""
+    stack: list[str] = []
+    at = len(text) - 1
+    while at >= 0:
+        letter = text[at]
+        if letter in _OPEN:
+            stack.append(_OPEN[letter])
+        elif letter in "([{":
+            if not stack or stack.pop() != letter:
+                return -1
+            if not stack:
+                return at
+        elif letter in "\"'`":
+            at = text.rfind(letter, 0, at)
+            if at < 0:
+                return -1
+        at -= 1
+    return -1
+
+
+def open_calls(before: str, most: int = 3) -> tuple[OpenCall, ...]:
+    """Calls that are open at the end of ``before``, the innermost first."""
+    text = before[-_FARTHEST:]
+    found: list[OpenCall] = []
+    depth, commas, keyword, end = 0, 0, "", len(text)
+    at = len(text) - 1
+    while at >= 0 and len(found) < most:
+        letter = text[at]
+        if letter in ")]}":
+            depth += 1
+        elif letter in "([{":
+            if depth:
+                depth -= 1
+            else:
+                callee = _chain(text[:at]) if letter == "(" and _WORD.search(text[:at].rstrip()[-80:]) else None
+                if callee is not None and not _defines(text[:at]):
+                    keyword = keyword or _keyword(text[at + 1 : end])
+                    found.append(OpenCall(callee, commas, keyword))
+                commas, keyword, end = 0, "", at
+        elif letter == "," and not depth:
+            if not commas:
+                keyword = _keyword(text[at + 1 : end])
+            commas += 1
+        elif letter in "\"'`":
+            at = text.rfind(letter, 0, at)
+            if at < 0:
+                break
+        elif letter == "\n" and not depth and not commas and _starts_statement(text[at + 1 :]):
+            break
+        at -= 1
+    return tuple(found)
+
+
+def inside_text(above: str, here: str, language: str) -> bool:
+    """Does a line that has ``here`` before the cursor, with ``above`` before it in the file, stand inside a comment or
+    a string there? What is put into a string (``f"{x}"``, ``${x}``) is code."""
+    python = language == "python"
+    if not python:
+        if above.rfind("/*") > above.rfind("*/"):
+            return True
+        quotes = "\"'`" if language in ("javascript", "typescript", "tsx") else '"'
+        return _ends_inside(here, quotes, "", "//")
+    opened = ""
+    for match in _TRIPLE.finditer(above):
+        if not opened:
+            opened = match[0]
+        elif opened == match[0]:
+            opened = ""
+    return _ends_inside(here, "\"'", opened, "#")
+
+
+_TRIPLE = re.compile(r"\"\"\"|'''")
+_FORMATTED = re.compile(r"(?:\b[rR]?[fFtT][rR]?|\$)\Z")
+
+
+def _ends_inside(line: str, quotes: str, quote: str, comment: str) -> bool:
+    at, depth, formatted = 0, 0, bool(quote)
+    while at < len(line):
+        letter = line[at]
+        if depth:
+            depth += (letter == "{") - (letter == "}")
+        elif quote:
+            if letter == "\\":
+                at += 1
+            elif line.startswith(quote, at):
+                at += len(quote) - 1
+                quote = ""
+            elif letter == "{" and formatted and (quote != "`" or line[at - 1] == "$"):
+                depth = 1
+        elif letter in quotes:
+            triple = comment == "#" and line.startswith(letter * 3, at)
+            quote = letter * 3 if triple else letter
+            formatted = letter == "`" or _FORMATTED.search(line[:at]) is not None
+            at += len(quote) - 1
+        elif line.startswith(comment, at):
+            return True
+        at += 1
+    return bool(quote) and not depth
+
+
+_KEYWORD = re.compile(r"\s*([^\W\d]\w*)\s*[=:](?!=)")
+_DEFINES = re.compile(r"\b(?:def|class|function|func|fn)\s+[\w.]+\Z")
+_STATEMENT = re.compile(
+    r"(?:def|class|if|for|while|return|with|try|except|import|from|raise|async def|elif|else|@\w|function|const|let|"
+    r"var|func|fn|pub|static|[\w.\[\]]+\s*(?::\s*[\w.\[\], |]+)?\s=\s)\b"
+)
+
+
+def _keyword(argument: str) -> str:
+    found = _KEYWORD.match(argument)
+    return found[1] if found else ""
+
+
+def _defines(head: str) -> bool:
+    return _DEFINES.search(head.rstrip()[-120:]) is not None
+
+
+def _starts_statement(text: str) -> bool:
+    """Does a line begin with what no argument begins with? Then nothing before it is open."""
+    return _STATEMENT.match(text.lstrip(" \t")) is not None and not text.lstrip(" \t").startswith(("for ", "if "))
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

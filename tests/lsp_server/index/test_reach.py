@@ -1,0 +1,218 @@
+"""What is known at a cursor: the expression read from the text, and what the index says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsassist.index.chain import inside_text, open_calls, receiver_before
+
+STORE = """
+    from dataclasses import dataclass
+    from enum import Enum
+    from elsewhere import Outside
+
+    class Color(Enum):
+        RED = 1
+        GREEN = 2
+
+    @dataclass
+    class Session:
+        name: str
+        user_id: int = 0
+
+        def touch(self, when: float) -> None:
+            pass
+
+    class Base:
+        def close(self) -> None: ...
+
+    class Store(Base):
+        sessions: dict[str, Session]
+
+        def __init__(self, path: str, color: Color = Color.RED):
+            self.path = path
+
+        def get(self, key: str) -> Session:
+            return self.sessions[key]
+
+        @property
+        def size(self) -> int:
+            return len(self.sessions)
+
+    class Open(Outside):
+        known: int
+
+    def open_store(path: str, *, readonly: bool = False) -> Store:
+        return Store(path)
+    """
+HEAD = "import store\nfrom store import Color, Open, Session, Store, open_store\n\n"
+
+
+@pytest.fixture
+def ask(workspace: Any) -> Any:
+    workspace.write({"store.py": STORE})
+    workspace.index.update()
+
+    def asked(body: str, after: str = "\n\ndef other():\n    pass\n", *, head: str = HEAD) -> Any:
+        workspace.index.set_overlay("main.py", head + body + after)
+        return workspace.index.at_cursor("main.py", (head + body).count("\n"), head + body)
+
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("before", "receiver", "typed"),
+    [
+        ("x = self.foo.bar(1, 'a)').", "self.foo.bar(1, 'a)')", ""),
+        ("await (await a.b()).c", "(await a.b())", "c"),
+        ("return foo[1:2].na", "foo[1:2]", "na"),
+        ("f(a, b=c.", "c", ""),
+        ("p->q.", "p->q", ""),
+        ("foo\n    .bar()\n    .", "foo .bar()", ""),
+        ("x.y(", None, ""),
+        ("'abc'.jo", None, "jo"),
+        ("return (a or b).", None, ""),
+        ("x = 1.", None, ""),
+        ("", None, ""),
+    ],
+)
+def test_receivers_are_read_backwards(before: str, receiver: str | None, typed: str) -> None:
+    chain, word = receiver_before(before)
+    assert (chain.text if chain else None, word) == (receiver, typed)
+
+
+@pytest.mark.parametrize(
+    ("before", "calls"),
+    [
+        ("foo(1, [2, 3], b=Bar(", [("Bar", 0, ""), ("foo", 2, "b")]),
+        ("x = a.b(\n    one=1,\n    two=", [("a.b", 1, "two")]),
+        ("foo(1)", []),
+        ("def foo(a: str, b", []),
+        ("if (a and (b", []),
+        ("foo('(', ')', ", [("foo", 2, "")]),
+    ],
+)
+def test_open_calls_are_found(before: str, calls: list[tuple[str, int, str]]) -> None:
+    assert [(call.callee.text, call.position, call.keyword) for call in open_calls(before)] == calls
+
+
+@pytest.mark.parametrize(
+    ("above", "here", "language", "inside"),
+    [
+        ("", "x = 'the user.", "python", True),
+        ("", "x = f'the {user.", "python", False),
+        ("", "x = f'{a}b{c}.", "python", True),
+        ("", "x = 'it\\'s' + user.", "python", False),
+        ("", "x = 1  # the user.", "python", True),
+        ("", "x = '#' + user.", "python", False),
+        ('def f():\n    """Doc.', "    The user.", "python", True),
+        ('def f():\n    """Doc."""', "    user.", "python", False),
+        ("/* a", "the user.", "typescript", True),
+        ("/* a */", "user.", "typescript", False),
+        ("", "x = `a ${user.", "typescript", False),
+        ("", "x = `a {user.", "typescript", True),
+        ("", "fn f(x: &'a str) { x.", "rust", False),
+        ("", "x(); // the user.", "java", True),
+    ],
+)
+def test_prose_is_no_code(above: str, here: str, language: str, inside: bool) -> None:
+    assert inside_text(above, here, language) is inside
+
+
+def test_nothing_is_said_inside_a_docstring(ask: Any) -> None:
+    assert ask('def f(s: Store):\n    """The s.', '"""\n').members == ()
+    assert ask("def f(s: Store):\n    x = f'{s.", "}'\n").members != ()
+
+
+def test_members_of_a_receiver_with_those_of_its_bases(ask: Any) -> None:
+    known = ask("def f():\n    s = open_store('x')\n    s.g")
+    [outline] = known.members
+    assert (known.receiver, known.typed, outline.name, outline.complete) == ("s", "g", "Store", True)
+    assert dict(outline.members) == {
+        "sessions": "sessions: dict[str, Session]",
+        "path": "path: str",
+        "get": "get(key: str) -> Session",
+        "size": "size: int",
+        "close": "close() -> None",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("def f():\n    s = open_store('x')\n    t = s.get('a').", "Session"),
+        ("def f(s: Store):\n    for k in s.sessions:\n        x = [s.sessions[k].", "Session"),
+        (
+            "class A:\n    def __init__(self):\n        self.s = Store('a')\n\n    def go(self):\n        self.s.",
+            "Store",
+        ),
+        ("def f():\n    return store.open_store('a').", "Store"),
+        ("def f(c: Color):\n    if c == Color.", "Color"),
+    ],
+)
+def test_receivers_of_every_shape(ask: Any, body: str, name: str) -> None:
+    assert [outline.name for outline in ask(body).members] == [name]
+
+
+def test_only_what_is_wholly_known_is_complete(ask: Any) -> None:
+    [color] = ask("x = Color.").members
+    assert color.complete and dict(color.members).keys() == {"RED", "GREEN"}
+    [half] = ask("def f(o: Open):\n    o.").members
+    assert not half.complete and dict(half.members) == {"known": "known: int"}
+    assert not ask("def f(o):\n    o.").members
+
+
+def test_calls_show_what_they_take(ask: Any) -> None:
+    def heads(body: str) -> list[str]:
+        return [call.head for call in ask(body).calls]
+
+    assert heads("x = open_store(") == ["open_store(path: str, *, readonly: bool = False) -> Store"]
+    assert heads("x = Session(") == ["Session(name: str, user_id: int = 0)"]
+    assert heads("x = Store(open_store('x',") == [
+        "open_store(path: str, *, readonly: bool = False) -> Store",
+        "Store(path: str, color: Color = Color.RED)",
+    ]
+    assert [outline.name for outline in ask("x = Store('x', color=").expected] == ["Color"]
+    assert [outline.name for outline in ask("x = Store('x', ").expected] == ["Color"]
+    assert not ask("x = Store(").expected
+
+
+def test_imports_that_nothing_uses_yet(ask: Any) -> None:
+    head = "from store import Session, open_store\n\n"
+    assert [outline.head for outline in ask("x = 1\n", head=head).unused] == [
+        "Session(name: str, user_id: int = 0)",
+        "open_store(path: str, *, readonly: bool = False) -> Store",
+    ]
+    assert [outline.name for outline in ask("x = open_store('a')\n", head=head).unused] == ["Session"]
+
+
+def test_an_import_being_written_shows_what_there_is(ask: Any) -> None:
+    known = ask("from store import Color, Se", head="")
+    assert (known.receiver, known.typed) == ("store", "Se")
+    [outline] = known.members
+    names = {name for name, _ in outline.members}
+    assert {"Session", "Store", "open_store"} <= names and "Color" not in names
+    assert not ask("from nowhere import ", head="").members
+
+
+def test_conflict_marks_and_unknown_files_do_no_harm(ask: Any, workspace: Any) -> None:
+    body = "<<<<<<< ours\ndef f(s: Store):\n=======\ndef f(s: Store, t):\n>>>>>>> theirs\n    s."
+    assert ask(body).members == () or ask(body).members[0].name == "Store"
+    assert workspace.index.at_cursor("unknown.py", 0, "x.").members == ()
+
+
+def test_other_languages_have_members_too(workspace: Any) -> None:
+    workspace.write(
+        {
+            "shop.ts": "export class Shop {\n  items: string[] = [];\n  add(item: string): number { return 1; }\n}\n",
+            "main.ts": 'import { Shop } from "./shop";\nconst shop = new Shop();\n\n',
+        }
+    )
+    workspace.index.update()
+    text = 'import { Shop } from "./shop";\nconst shop = new Shop();\nshop.'
+    workspace.index.set_overlay("main.ts", text + "\n")
+    known = workspace.index.at_cursor("main.ts", 2, text)
+    assert [outline.name for outline in known.members] == ["Shop"]
+    assert {name for name, _ in known.members[0].members} == {"items", "add"}
