@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dsassist.assist.accept import AcceptModel, Choice, choices
+from dsassist.assist.context import NOTHING, Context
 from dsassist.assist.generation import Anchor, Generation, Memory
 from dsassist.assist.members import used_members
 from dsassist.assist.postprocess import REASONS, judge
@@ -24,7 +25,7 @@ from dsassist.assist.prompt import request_for
 from dsassist.assist.shape import Shape, enough, shape_at
 from dsassist.assist.site import Site
 from dsassist.assist.syntax import breaks_syntax, completed
-from dsassist.backend.types import Backend, Completion, ContextFile
+from dsassist.backend.types import Backend, Completion
 from dsassist.errors import BackendBusy, BackendError, BackendLoading, NoModel
 from dsassist.settings import Settings
 
@@ -59,7 +60,7 @@ _AFTER_CURSOR = frozenset(")]}>\"'`;:, \t")
 """A line may go on with these after the cursor and still get suggestions while typing: editors close brackets
 themselves."""
 
-Context = Callable[[Site], Awaitable[tuple[ContextFile, ...]]]
+Gather = Callable[[Site], Awaitable[Context]]
 Lacks = Callable[[Site, str, str], Awaitable[bool]]
 """Is a member (the last argument) known not to exist on a variable that is in reach of a site?"""
 
@@ -114,7 +115,7 @@ class Completer:
         self,
         backend: Backend,
         settings: Settings,
-        context: Context | None = None,
+        context: Gather | None = None,
         session: str = "",
         *,
         lacks: Lacks | None = None,
@@ -176,7 +177,7 @@ class Completer:
         """Up to ``count`` suggestions besides those that are ``known``; fewer where they agree."""
         if count < 1:
             return []
-        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        context = await self._gathered(site)
         shape = shape_at(site)
         asked = request_for(site, shape, self.settings, context)
         tries: list[Generation] = []
@@ -296,7 +297,7 @@ class Completer:
         for other in self._memory.running():
             if other.anchor.site.document == site.document:
                 other.stop()
-        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        context = await self._gathered(site)
         shape = shape_at(site)
         request = replace(
             request_for(site, shape, self.settings, context),
@@ -312,12 +313,15 @@ class Completer:
 
     async def warm_up(self, site: Site) -> None:
         """Have the model read what it will need for a completion at ``site``. Failures are kept quiet: nobody asked."""
-        context = await self._context(site) if self._context and self.settings.context.cross_file else ()
+        context = await self._gathered(site)
         request = request_for(site, shape_at(site), self.settings, context)
         try:
             await self.backend.warm_up(replace(request, max_tokens=0, priority="background", session=self._session))
         except BackendError as error:
             self._failed(error)
+
+    async def _gathered(self, site: Site) -> Context:
+        return await self._context(site) if self._context and self.settings.context.cross_file else NOTHING
 
     def _nothing(self, reason: str, suppressed: str = "") -> list[Suggestion]:
         self.outcome = Outcome(reason, REASONS[reason], suppressed)

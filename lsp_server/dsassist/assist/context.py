@@ -1,37 +1,60 @@
 """What the model reads from other files, for a site.
 
-The index ranks: definitions of the names in reach of the cursor and places that use them. This module keeps the choice
-still. A piece more or less at the front of the prompt makes the engine read everything after it anew, which costs more
-than a slightly better piece gains; so a choice holds until the cursor has moved on or names came that it does not
-serve.
+Two kinds. Pieces of other files that the index ranks stand at the front of the prompt. A piece more or less there makes
+the engine read everything after it anew, which costs more than a slightly better piece gains; so a choice holds until
+the cursor has moved on or names came that it does not serve. What the index knows at the very cursor (members of the
+receiver, signatures of open calls) is asked with every key and stands right above the cursor's line (see ``hints``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from dsassist.assist.hints import Around, around_for, hints_for, is_secret, names_for
 from dsassist.assist.site import Site
 from dsassist.backend.types import ContextFile
-from dsassist.index.rank import ContextPiece
 
-__all__ = ["Gatherer", "lay_out"]
+if TYPE_CHECKING:
+    from dsassist.index import AtCursor, ContextPiece
+
+__all__ = ["NOTHING", "Context", "Gatherer", "context_of", "lay_out"]
+
+logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 0.03
 """How long a keystroke waits for the index. A choice that comes later serves the next one."""
 BUDGET_BYTES = 2600
 NEAR_LINES = 12
 """A cursor that stays within so many lines of where the choice was made keeps it."""
+AROUND_LINES = 6
+"""So many lines are written below what was gathered around a line before it is gathered anew."""
 LONGEST_HOLD_SECONDS = 60.0
 
-Ask = Callable[[Site, int], Awaitable[Sequence[ContextPiece]]]
+Pieces = Callable[[Site, int], Awaitable["Sequence[ContextPiece]"]]
+Known = Callable[[Site], Awaitable["AtCursor"]]
 
-_SECRET_FILE = re.compile(
-    r"(^|/)(\.env[^/]*|[^/]*\.(pem|key|p12|pfx)|id_[a-z0-9]+|credentials[^/]*|secrets?[^/]*)$", re.I
-)
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a request gets besides the open file."""
+
+    files: tuple[ContextFile, ...] = ()
+    """The most useful last, next to the prompt."""
+    hints: tuple[str, ...] = ()
+    """Lines for a comment above the cursor's line."""
+    around: Around | None = None
+    """Lines for a comment above an earlier line, or this one."""
+    names: tuple[str, ...] = ()
+    """What the answer has to begin with, where the index knows all that it may be."""
+
+
+NOTHING = Context()
 
 
 @dataclass(slots=True)
@@ -44,40 +67,64 @@ class _Choice:
 
 
 class Gatherer:
-    """Gathers for one editor. ``ask`` gives the pieces for a site, best first, within a budget in bytes;
-    it is waited for up to ``patience`` seconds."""
+    """Gathers for one editor. ``pieces`` gives those for a site, best first, within a budget in bytes; ``known`` what
+    the index knows at the cursor. Both are waited for up to ``patience`` seconds."""
 
-    def __init__(self, ask: Ask, patience: float = BUDGET_SECONDS) -> None:
-        self._ask = ask
+    def __init__(self, pieces: Pieces, known: Known, patience: float = BUDGET_SECONDS) -> None:
+        self._pieces, self._known = pieces, known
         self._patience = patience
         self._choices: dict[str, _Choice] = {}
         self._pending: dict[str, asyncio.Task[None]] = {}
+        self._arounds: dict[str, Around] = {}
 
-    async def __call__(self, site: Site) -> tuple[ContextFile, ...]:
-        """Pieces for ``site``, the most useful last, next to the prompt. Empty where the index knows nothing."""
+    async def __call__(self, site: Site) -> Context:
+        """The context of ``site``, empty where the index knows nothing."""
+        asked = asyncio.ensure_future(self._known(site))
+        waiting: set[asyncio.Future[Any]] = {asked}
         choice = self._choices.get(site.document)
-        if choice is not None and self._holds(choice, site):
-            return choice.files
-        task = self._pending.get(site.document)
-        if task is None or task.done():
-            task = self._pending[site.document] = asyncio.create_task(self._choose(site))
-        await asyncio.wait({task}, timeout=self._patience)
+        if choice is None or not self._holds(choice, site):
+            task = self._pending.get(site.document)
+            if task is None or task.done():
+                task = self._pending[site.document] = asyncio.create_task(self._choose(site))
+            waiting.add(task)
+        await asyncio.wait(waiting, timeout=self._patience)
         choice = self._choices.get(site.document)
-        return choice.files if choice is not None else ()
+        files = choice.files if choice is not None else ()
+        if not asked.done():
+            # an answer about this very key is of no use to the next one
+            asked.cancel()
+            return Context(files, around=self._arounds.get(site.document))
+        if (error := asked.exception()) is not None:
+            logger.warning("no context: %s", error)
+            return Context(files)
+        context = context_of(files, asked.result(), site)
+        held = self._arounds.get(site.document)
+        if held is not None and 0 <= site.line - held.line < AROUND_LINES:
+            return replace(context, around=held)
+        assert context.around is not None
+        if context.around.lines:
+            self._arounds[site.document] = context.around
+        return context
 
     def _holds(self, choice: _Choice, site: Site) -> bool:
         near = abs(choice.line - site.line) <= NEAR_LINES
         return near and choice.head == _imports(site) and time.monotonic() - choice.at < LONGEST_HOLD_SECONDS
 
     async def _choose(self, site: Site) -> None:
-        pieces = await self._ask(site, BUDGET_BYTES)
+        pieces = await self._pieces(site, BUDGET_BYTES)
         self._choices[site.document] = _Choice(site.line, time.monotonic(), _imports(site), lay_out(pieces, site))
 
     def forget(self, document: str) -> None:
         """The document was closed."""
         self._choices.pop(document, None)
+        self._arounds.pop(document, None)
         if task := self._pending.pop(document, None):
             task.cancel()
+
+
+def context_of(files: tuple[ContextFile, ...], known: AtCursor, site: Site) -> Context:
+    """Pieces of other files with what is ``known`` at the cursor of ``site``."""
+    return Context(files, hints_for(known, site), around_for(known, site), names_for(known))
 
 
 def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ...]:
@@ -85,7 +132,7 @@ def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ..
     already."""
     files: dict[str, list[ContextPiece]] = {}
     for piece in pieces:
-        if _SECRET_FILE.search(piece.path) or piece.text.strip() in site.prefix or piece.text.strip() in site.suffix:
+        if is_secret(piece.path) or piece.text.strip() in site.prefix or piece.text.strip() in site.suffix:
             continue
         files.setdefault(piece.path, []).append(piece)
     ordered = sorted(files.items(), key=lambda item: max(piece.score for piece in item[1]))

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,15 @@ from rich.markup import escape
 from rich.text import Text
 
 from dsassist.assist.completion import Completer, Outcome, Suggestion
+from dsassist.assist.context import BUDGET_BYTES, Context, context_of, lay_out
 from dsassist.assist.site import Site
 from dsassist.backend import create
 from dsassist.cli.common import console, error_console, print_error, user_settings
 from dsassist.errors import BackendError, PositionError, WorkspaceError
+from dsassist.index import Index, Limits
+from dsassist.index.languages import language_of
 from dsassist.settings import Settings
+from dsassist_model import paths
 
 __all__ = ["Place", "read_place", "register"]
 
@@ -117,9 +122,11 @@ def register(app: typer.Typer) -> None:
 
 async def _ask(place: Place, settings: Settings) -> tuple[list[Suggestion], Outcome]:
     backend = create(settings)
-    completer = Completer(backend, settings, session="terminal")
     file = place.file.resolve()
-    root = next((folder for folder in file.parents if (folder / ".git").exists()), file.parent)
+    project = next((folder for folder in file.parents if (folder / ".git").exists()), None)
+    root = project or file.parent
+    index = _opened(project, file, settings)
+    completer = Completer(backend, settings, _gathers(index) if index else None, session="terminal")
     site = Site.at(
         place.text,
         place.offset,
@@ -140,6 +147,33 @@ async def _ask(place: Place, settings: Settings) -> tuple[list[Suggestion], Outc
     finally:
         await completer.close()
         await backend.close()
+        if index is not None:
+            index.close()
+
+
+def _opened(project: Path | None, file: Path, settings: Settings) -> Index | None:
+    """The project's index, brought up to date; None where there is no project or the file is in no known language."""
+    if (
+        project is None
+        or not settings.index.enabled
+        or not settings.context.cross_file
+        or language_of(file.name) is None
+    ):
+        return None
+    chosen = settings.index
+    limits = Limits(chosen.exclude, chosen.max_files, chosen.max_file_kilobytes * 1024)
+    index = Index.open(project, paths.cache_dir(), limits)
+    with error_console.status("reading the project…"):
+        index.update()
+    return index
+
+
+def _gathers(index: Index) -> Callable[[Site], Awaitable[Context]]:
+    async def gather(site: Site) -> Context:
+        pieces = index.context_for(site.path, site.line, 0, BUDGET_BYTES)
+        return context_of(lay_out(pieces, site), index.at_cursor(site.path, site.line, site.prefix), site)
+
+    return gather
 
 
 def _show(place: Place, suggestion: Suggestion, seconds: float) -> None:

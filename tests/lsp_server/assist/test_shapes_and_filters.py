@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsassist.assist.context import lay_out
+from dsassist.assist.context import Context, lay_out
 from dsassist.assist.generation import Anchor
 from dsassist.assist.postprocess import REASONS, judge
 from dsassist.assist.prompt import request_for
@@ -95,7 +95,7 @@ def test_one_endless_line_is_cut_too():
 def test_a_prompt_keeps_to_its_budget_and_the_best_context():
     settings = Settings(context=ContextSettings(max_tokens=500))
     pieces = tuple(ContextFile(f"{n}.py", "y" * 300) for n in range(9))
-    request = request_for(site("x" * 9000 + "|" + "z" * 9000), shape_at(site("x|")), settings, pieces)
+    request = request_for(site("x" * 9000 + "|" + "z" * 9000), shape_at(site("x|")), settings, Context(pieces))
     size = len(request.prompt) + len(request.suffix) + sum(len(p.text) for p in request.context)
     assert size <= 500 * 3.2
     assert [piece.path for piece in request.context] == ["7.py", "8.py"]

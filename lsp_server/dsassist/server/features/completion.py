@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from lsprotocol import types
@@ -12,8 +13,9 @@ from lsprotocol import types
 from dsassist.assist.accept import shipped
 from dsassist.assist.completion import Completer, Suggestion
 from dsassist.assist.context import Gatherer
+from dsassist.assist.recent import Recent
 from dsassist.assist.site import Site
-from dsassist.index import ContextPiece
+from dsassist.index import AtCursor, ContextPiece
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.notebooks import cell_of, script_path
@@ -32,6 +34,9 @@ LABEL_LENGTH = 60
 
 MANUAL_SUGGESTIONS = 3
 """The most that are offered when asked by hand: editors go through them with a key of their own."""
+
+RECENT_SHARE = 0.25
+"""Of the context from other files, for places that were edited lately."""
 
 WARM_CHARACTERS = 4000
 """Of a file that was just opened. Where the cursor will be nobody says."""
@@ -129,7 +134,8 @@ def register(server: Server) -> None:
 
     _offer_popup_where_wanted(server)
     server.events.opened.append(opened)
-    server.events.closed.append(state.gatherer.forget)
+    server.events.changed.append(state.edited)
+    server.events.closed.append(state.closed)
     server.events.settings.append(state.renew)
     server.events.shutdown.append(state.close)
 
@@ -178,7 +184,8 @@ class _State:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self.gatherer = Gatherer(self._pieces)
+        self.recent = Recent()
+        self.gatherer = Gatherer(self._pieces, self._known)
         self.completer = self._completer(server.settings)
 
     def _completer(self, settings: Settings) -> Completer:
@@ -200,12 +207,40 @@ class _State:
         return await folder.ask(folder.index.lacks_member, path, site.line, receiver, member)
 
     async def _pieces(self, site: Site, budget: int) -> Sequence[ContextPiece]:
-        """What the index would have the model read."""
+        """What the index would have the model read, and places edited lately in other files."""
+        recent = self.recent.pieces(site, self._text_of, int(budget * RECENT_SHARE))
         found = self._server.indexes.folder_of(site.document)
         if found is None:
-            return ()
+            return recent
         folder, path = found
-        return await folder.ask(folder.index.context_for, path, site.line, 0, budget)
+        left = budget - sum(len(piece.text) for piece in recent)
+        return [*await folder.ask(folder.index.context_for, path, site.line, 0, left), *recent]
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self._server.documents.document(uri)
+        return document.source if document is not None else None
+
+    def edited(self, document: Document, changes: Sequence[Any]) -> None:
+        """Remember where."""
+        places = [change.range.start.line for change in changes if getattr(change, "range", None) is not None]
+        if places:
+            self.recent.note(document.uri, self._placed(document.file, document)[1], places[-1])
+
+    def closed(self, uri: str) -> None:
+        """Forget what was known of a document."""
+        self.gatherer.forget(uri)
+        self.recent.forget(uri)
+
+    async def _known(self, site: Site) -> AtCursor:
+        """What the index knows at the cursor."""
+        found = self._server.indexes.folder_of(site.document)
+        if found is None:
+            return AtCursor()
+        folder, path = found
+        if not folder.scanned.is_set():
+            return AtCursor()
+        # the text at the cursor comes with the question, so the index need not have read this very key
+        return await asyncio.to_thread(folder.index.at_cursor, path, site.line, site.prefix)
 
     async def renew(self, old: Settings, new: Settings) -> None:
         self.completer.settings = new
@@ -217,12 +252,16 @@ class _State:
     async def close(self) -> None:
         await self.completer.close()
 
+    def _placed(self, file: Path | None, document: Document) -> tuple[Path | None, str]:
+        """The workspace folder that a file is in, and its path there; the bare name outside of one."""
+        root = self._server.documents.root_of(file) if file else None
+        return root, file.relative_to(root).as_posix() if file and root else PurePath(document.path).name
+
     def site(self, document: Document, text: str, offset: int, manual: bool) -> Site:
         """A cursor in a document. A notebook's cell is completed as a part of the whole notebook."""
         cell = cell_of(self._server.documents, document)
         file = self._server.documents.any_document(cell.notebook).file if cell else document.file
-        root = self._server.documents.root_of(file) if file else None
-        path = file.relative_to(root).as_posix() if file and root else PurePath(document.path).name
+        root, path = self._placed(file, document)
         if cell is not None:
             text, offset = cell.before + text + cell.after, offset + len(cell.before)
             path = script_path(path, cell.ending)

@@ -1,0 +1,164 @@
+"""What the index knows at the cursor, as comment lines for the model.
+
+They stand near the cursor, in the file's own language: nearness makes a small model heed them, and the engine reads
+anew only what follows a change, so the rest of the prompt stays in its cache. What belongs to the expression being
+written stands right above the cursor's line and changes with it. What is in reach stands above the line where it was
+gathered, and stays there while the next lines are written (`Around`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dsassist.assist.site import Site, indent_of
+
+if TYPE_CHECKING:
+    from dsassist.index import AtCursor, Outline
+
+__all__ = ["Around", "around_for", "hints_for", "is_secret", "names_for", "with_hints"]
+
+MEMBER_CHARACTERS = 700
+"""Of a receiver's members. What does not fit is named without its signature."""
+NAMES_CHARACTERS = 400
+CALL_CHARACTERS = 400
+MOST_UNUSED = 4
+NEAR_LINES = 4
+STEM = 4
+MOST_AROUND = 3
+AROUND_CHARACTERS = 240
+
+_SECRET_FILE = re.compile(
+    r"(^|/)(\.env[^/]*|[^/]*\.(pem|key|p12|pfx)|id_[a-z0-9]+|credentials[^/]*|secrets?[^/]*)$", re.I
+)
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_HASH = frozenset({"python", "ruby", "shellscript", "toml", "yaml", "r", "julia", "perl", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Lines for a comment above ``line`` of the document, from 0."""
+
+    line: int
+    lines: tuple[str, ...]
+
+
+def around_for(known: AtCursor, site: Site) -> Around:
+    """What is in reach of the cursor: classes of values nearby, and imports that nothing uses yet."""
+    known = _without_secrets(known)
+    words = _words(known, site)
+    lines: list[str] = []
+    for name, outline in reversed(known.around[:MOST_AROUND]):
+        held, *members = _members(outline, _ordered(outline, "", words, AROUND_CHARACTERS), AROUND_CHARACTERS)
+        lines += [f"{name}: {held}" if name else held, *members]
+    for outline in known.unused[:MOST_UNUSED]:
+        lines.append(_cut(outline.head or outline.name, CALL_CHARACTERS))
+    return Around(site.line, tuple(lines))
+
+
+def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
+    """What belongs to the expression at the cursor, as lines without comment signs, the most useful last. Where not
+    all members can be shown, those that share words with the text before the cursor come first."""
+    known = _without_secrets(known)
+    words = _words(known, site)
+    lines: list[str] = []
+    for outline in reversed(known.calls):
+        if outline.head:
+            lines.append(_cut(outline.head, CALL_CHARACTERS))
+    for outline in known.expected:
+        lines += _members(outline, outline.members, MEMBER_CHARACTERS // 2)
+    shown = known.members[:3]
+    for outline in reversed(shown):
+        room = MEMBER_CHARACTERS // len(shown)
+        lines += _members(outline, _ordered(outline, known.typed, words, room), room)
+    return tuple(lines)
+
+
+def is_secret(path: str) -> bool:
+    """Is it a file of keys or passwords, by its name? Nothing of it is ever given to the model."""
+    return _SECRET_FILE.search(path) is not None
+
+
+def _without_secrets(known: AtCursor) -> AtCursor:
+    def kept(outlines: tuple[Outline, ...]) -> tuple[Outline, ...]:
+        return tuple(outline for outline in outlines if not is_secret(outline.path))
+
+    return replace(
+        known,
+        members=kept(known.members),
+        calls=kept(known.calls),
+        expected=kept(known.expected),
+        unused=kept(known.unused),
+        around=tuple(pair for pair in known.around if not is_secret(pair[1].path)),
+    )
+
+
+def names_for(known: AtCursor) -> tuple[str, ...]:
+    """What the name at the cursor has to be, where every member of the receiver is known; what of it is typed already
+    is left out. Empty where it may be something else."""
+    if not known.members or not all(outline.complete for outline in known.members):
+        return ()
+    typed = known.typed
+    names = [name for outline in known.members for name, _ in outline.members if name.startswith(typed)]
+    return tuple(dict.fromkeys(name[len(typed) :] for name in names)) if typed not in names else ()
+
+
+def with_hints(prefix: str, site: Site, lines: tuple[str, ...], around: Around | None, room: int) -> str:
+    """``prefix``, the end of the text before the cursor of ``site``, with ``lines`` as comments above the cursor's
+    line, and those of ``around`` above theirs; the first ones are left out where they take more than ``room``
+    characters, of which what is around gets at most half."""
+    sign = "#" if site.language in _HASH else "//"
+    places = [(0, lines, room)]
+    if around is not None and around.lines and (back := site.line - around.line) >= 0:
+        places = [(back, around.lines, room // 2), (0, lines, room - room // 2)]
+    for back, said, left in places:
+        at = len(prefix)
+        for _ in range(back + 1):
+            at = prefix.rfind("\n", 0, max(at, 0))
+        if at < 0 and back:
+            continue  # the line is not in the prompt any more
+        indent = indent_of(prefix[at + 1 :])
+        comments = [f"{indent}{sign} {line}\n" for line in said]
+        while comments and sum(map(len, comments)) > left:
+            del comments[0]
+        prefix = f"{prefix[: at + 1]}{''.join(comments)}{prefix[at + 1 :]}"
+    return prefix
+
+
+def _words(known: AtCursor, site: Site) -> frozenset[str]:
+    """Of the line being written and the ones above it; not of the name at the cursor, which changes with every key."""
+    return _parts("\n".join(site.prefix.removesuffix(known.typed).split("\n")[-NEAR_LINES:]))
+
+
+def _ordered(outline: Outline, typed: str, words: frozenset[str], room: int) -> tuple[tuple[str, str], ...]:
+    """Members, public ones first; where not all can be shown, those that what is typed may become, and that share
+    words with the text nearby."""
+    members = sorted(outline.members, key=lambda pair: pair[0].startswith("_"))
+    if sum(len(text) for _, text in members) > room:
+        members.sort(key=lambda pair: (bool(typed) and not pair[0].startswith(typed), -len(words & _parts(pair[0]))))
+    return tuple(members)
+
+
+def _parts(text: str) -> frozenset[str]:
+    """Words of names, each cut to what its forms share: ``signing_config`` and ``SignConfig`` have two in common."""
+    return frozenset(part.lower()[:STEM] for part in _PART.findall(text) if len(part) > 2)
+
+
+def _members(outline: Outline, members: tuple[tuple[str, str], ...], room: int) -> Iterator[str]:
+    """A type's head and its members."""
+    yield _cut(outline.head or outline.name, 160)
+    left: list[str] = []
+    for name, text in members:
+        if len(text) <= room and not left:
+            room -= len(text)
+            yield f"    {text}"
+        else:
+            left.append(name)
+    if left:
+        yield "    " + _cut(", ".join(left), NAMES_CHARACTERS)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
