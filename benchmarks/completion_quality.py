@@ -1,10 +1,16 @@
 """Cross-file completion: what reading other files gains, on packages that are newer than the model.
 
 Every site is the rest of a line that begins with a name which the file has nowhere else and which another file of the
-same package defines. The same model completes it three times in one run: with the file alone, with the pieces that
-dsassist's index chooses, and with a ring of 16 chunks chosen by similarity, as llama.vscode does (chunks of 64 lines,
-the most similar to the text before the cursor by the Jaccard index of their words). All three have the same budget of
-prompt tokens.
+same package defines (``--cursor line`` and ``any`` put the cursor elsewhere on such a line). The same model completes
+it three times in one run, with the same cap on prompt tokens: with the file alone; with what dsassist's index chooses;
+and with a ring of 16 chunks chosen by similarity, as llama.vscode does. The line is on no disk and in no index while it
+is completed.
+
+llama.vscode keeps chunks of 64 lines around the places that were opened, edited or jumped to, evicts those more than
+0.9 similar to another, and sends them as ``input_extra``. Here it gets more than an editor's history would give: every
+64 lines of every other file of the package, at a stride of 32, are candidates, the 16 most similar to the lines around
+the cursor (Jaccard index of their words) are taken, the most similar next to the prompt, and as much of them as fits
+the room that our own pieces have.
 
 The default packages came out after Qwen2.5-Coder (September 2024), so it cannot know them. They are downloaded, not
 installed.
@@ -14,31 +20,26 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import gzip
+import hashlib
 import json
 import random
-import re
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from _common import arguments, report, say
+from _sites import CURSORS, WORD, Task, WorkingCopy, download, draw, read_tasks
 
-from dsassist.assist.context import BUDGET_BYTES, lay_out
+from dsassist.assist.context import BUDGET_BYTES, NOTHING, Context, context_of, lay_out
 from dsassist.assist.prompt import request_for
 from dsassist.assist.shape import Shape
 from dsassist.assist.site import Site
 from dsassist.backend import create
-from dsassist.backend.types import ContextFile
-from dsassist.index import Index
+from dsassist.backend.types import CompletionRequest, ContextFile
 from dsassist.settings import BackendSettings, EngineSettings, Settings
 
 PACKAGES = (
@@ -51,22 +52,9 @@ PACKAGES = (
 )
 CHUNK_LINES = 64
 RING = 16
+SIMILAR = 0.9
 TOKENS = 48
-_WORD = re.compile(r"[A-Za-z_]\w+")
-_IMPORT = re.compile(r"\s*(from|import)\b")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One site: ``target`` is what stands between ``prefix`` and ``suffix``."""
-
-    package: str
-    path: str
-    line: int
-    character: int
-    prefix: str
-    suffix: str
-    target: str
+WAYS = ("in_file", "ours", "ring")
 
 
 def main() -> None:
@@ -75,151 +63,171 @@ def main() -> None:
     parser.add_argument("--tasks", type=Path, help="JSON lines of sites, instead of drawing them; needs --source")
     parser.add_argument("--limit", type=int, default=300, help="sites in all")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
+    parser.add_argument("--cursor", choices=CURSORS, default="name", help="where on the line drawn sites stand")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no site after so many seconds")
+    parser.add_argument("--rows", type=Path, help="a file of answers: kept there, and not asked for again")
     options = parser.parse_args()
-    limit = min(options.limit, 12) if options.quick else options.limit
-    with tempfile.TemporaryDirectory(prefix="dsassist-quality-") as folder:
-        source = options.source or _download(Path(folder) / "packages")
-        result = asyncio.run(_measure(source, Path(folder) / "cache", options, limit))
+    if options.tasks and not options.source:
+        parser.error("--tasks needs --source: the folder with the packages")
+    if options.quick:
+        options.limit, options.seconds = min(options.limit, 12), min(options.seconds, 40.0)
+    with tempfile.TemporaryDirectory(prefix="dsassist-quality-") as name:
+        folder = Path(name)
+        source = options.source or download(PACKAGES, folder / "packages")
+        result = asyncio.run(_Run(options, folder).measure(source))
     report("completion_quality", **result)
 
 
-def _download(folder: Path) -> Path:
-    wheels = folder.parent / "wheels"
-    for package in PACKAGES:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(wheels), package]
-        if subprocess.run(command, check=False, capture_output=True).returncode:
-            say(f"{package} cannot be downloaded; it is left out")
-    for wheel in sorted(wheels.glob("*.whl")):
-        target = folder / wheel.name.partition("-")[0]
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(target)
-        for info in target.glob("*.dist-info"):
-            shutil.rmtree(info)
-    return folder
+class Ring:
+    """llama.vscode's extra context for one package: see the module's docstring."""
 
+    def __init__(self, package: Path) -> None:
+        self._chunks: list[tuple[str, str, frozenset[str]]] = []
+        for file in sorted(package.rglob("*.py")):
+            lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+            for start in range(0, max(1, len(lines) - CHUNK_LINES // 2), CHUNK_LINES // 2):
+                text = "\n".join(lines[start : start + CHUNK_LINES])
+                self._chunks.append((file.relative_to(package).as_posix(), text, frozenset(WORD.findall(text))))
 
-def _draw(index: Index, package: Path, rng: random.Random, count: int) -> Iterator[Task]:
-    files = [path for path in index.paths() if path.endswith(".py") and "test" not in path]
-    rng.shuffle(files)
-    found = 0
-    for path in files:
-        text = (package / path).read_text(encoding="utf-8", errors="replace")
-        lines = text.split("\n")
-        words = _WORD.findall(text)
-        once = {word for word in words if len(word) >= 4 and words.count(word) == 1} if len(words) < 20_000 else set()
-        places = [
-            (number, match.start())
-            for number, line in enumerate(lines)
-            if number > 10 and not _IMPORT.match(line) and not line.lstrip().startswith("#")
-            for match in _WORD.finditer(line)
-            if match[0] in once and line[: match.start()].strip()
-        ]
-        rng.shuffle(places)
-        taken = 0
-        for number, character in places:
-            targets = index.targets_at(path, number, character)[0]
-            if not any(target[0] and target[0] != path and target[1] for target in targets):
-                continue
-            start = sum(len(line) + 1 for line in lines[:number]) + character
-            end = start - character + len(lines[number])
-            target = text[start:end].rstrip()
-            yield Task(package.name, path, number, character, text[:start], text[end:], target)
-            found, taken = found + 1, taken + 1
-            if found >= count:
-                return
-            if taken >= 4:
+    def around(self, task: Task, room: int) -> tuple[ContextFile, ...]:
+        """Chunks of at most ``room`` characters together, the most similar last."""
+        lines = task.prefix.split("\n")[-CHUNK_LINES // 2 :] + task.suffix.split("\n")[: CHUNK_LINES // 2]
+        near = frozenset(WORD.findall("\n".join(lines)))
+        ranked = sorted(self._chunks, key=lambda chunk: -_jaccard(near, chunk[2]))
+        kept: list[tuple[ContextFile, frozenset[str]]] = []
+        for path, text, words in ranked:
+            if len(kept) == RING or room < 100:
                 break
+            if path == task.path or any(_jaccard(words, other) > SIMILAR for _, other in kept):
+                continue
+            cut = text if len(text) <= room else text[: text.rfind("\n", 0, room) + 1]
+            room -= len(cut)
+            kept.append((ContextFile(path, cut), words))
+        return tuple(file for file, _ in reversed(kept))
 
 
-def _read_tasks(path: Path) -> list[Task]:
-    opened: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
-    known = Task.__dataclass_fields__
-    with opened(path, "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    return [Task(**{key: value for key, value in row.items() if key in known}) for row in rows]
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / max(len(one | other), 1)
 
 
-def _ring(package: Path, task: Task, budget: int) -> tuple[ContextFile, ...]:
-    """The most similar chunks of other files, most similar last."""
-    near = set(_WORD.findall(task.prefix[-3000:]))
-    chunks = []
-    for file in sorted(package.rglob("*.py")):
-        path = file.relative_to(package).as_posix()
-        if path == task.path:
-            continue
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-        for start in range(0, len(lines), CHUNK_LINES):
-            text = "\n".join(lines[start : start + CHUNK_LINES])
-            words = set(_WORD.findall(text))
-            chunks.append((len(near & words) / max(len(near | words), 1), path, text))
-    chunks.sort(reverse=True)
-    kept, left = [], budget
-    for _, path, text in chunks[:RING]:
-        if len(text) <= left:
-            kept.append(ContextFile(path, text))
-            left -= len(text)
-    return tuple(reversed(kept))
+class _Run:
+    def __init__(self, options: Any, folder: Path) -> None:
+        # a machine that does other things too may take long over a prompt
+        patient = BackendSettings(timeout_seconds=300.0)
+        self.settings = Settings(backend=patient, engine=replace(EngineSettings(), model=options.model))
+        self.options, self.folder = options, folder
+        self.exact: dict[str, list[bool]] = {way: [] for way in WAYS}
+        self.similar: dict[str, list[float]] = {way: [] for way in WAYS}
+        self.gather_ms: list[float] = []
+        self._rows: dict[str, str] = {}
+        if options.rows and options.rows.exists():
+            rows = (json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines())
+            self._rows = {row["key"]: row["said"] for row in rows}
+
+    async def measure(self, source: Path) -> dict[str, Any]:
+        rng = random.Random(self.options.seed)
+        given = read_tasks(self.options.tasks) if self.options.tasks else None
+        names = {task.package for task in given} if given else set()
+        packages = sorted(p for p in source.iterdir() if p.is_dir() and (not given or p.name in names))
+        self.backend = create(self.settings)
+        by_package: dict[str, list[int]] = {}
+        limit = self.options.limit
+        share = -(-limit // max(len(packages), 1))
+        sites: list[list[tuple[Task, WorkingCopy, Ring]]] = []
+        for package in packages:
+            copy = WorkingCopy(package, self.folder / "copies", self.folder / "cache")
+            tasks = (
+                list(draw(copy.index, copy.root, rng, share, self.options.cursor))
+                if given is None
+                else [task for task in given if task.package == package.name]
+            )
+            ring = Ring(package)
+            sites.append([(task, copy, ring) for task in tasks])
+            say(f"{package.name}: {len(tasks)} sites")
+        # in turn, so that a run that ends early has seen every package
+        turns = [site for turn in zip_longest(*sites) for site in turn if site is not None]
+        began = time.monotonic()
+        for number, (task, copy, ring) in enumerate(turns[:limit], 1):
+            if time.monotonic() - began > self.options.seconds:
+                break
+            await self._one(task, copy, ring)
+            counts = by_package.setdefault(task.package, [0] * (len(WAYS) + 1))
+            for place, way in enumerate(WAYS):
+                counts[place] += self.exact[way][-1]
+            counts[-1] += 1
+            if not number % 10:
+                shares = ", ".join(f"{way} {sum(found) / number:.3f}" for way, found in self.exact.items())
+                say(f"{number} sites: {shares}")
+        await self.backend.close()
+        return self._figures(by_package)
+
+    def _figures(self, by_package: dict[str, list[int]]) -> dict[str, Any]:
+        exact, n = self.exact, len(self.exact["ours"])
+        if not n:
+            raise SystemExit("no sites were found in the packages")
+        figures: dict[str, Any] = {"n": n}
+        for way in WAYS:
+            figures[f"exact_match_{way}"] = sum(exact[way]) / n
+            figures[f"edit_similarity_{way}"] = statistics.fmean(self.similar[way])
+        for other in ("in_file", "ring"):
+            figures[f"points_over_{other}"] = 100 * (figures["exact_match_ours"] - figures[f"exact_match_{other}"])
+            pairs = list(zip(exact["ours"], exact[other], strict=True))
+            figures[f"only_ours_and_only_{other}"] = [sum(a > b for a, b in pairs), sum(b > a for a, b in pairs)]
+        ordered = sorted(self.gather_ms)
+        figures["gather_p50_ms"], figures["gather_p95_ms"] = ordered[n // 2], ordered[int(0.95 * (n - 1))]
+        figures["by_package"] = by_package
+        inputs = {
+            "packages": list(by_package),
+            "sites": n,
+            "model": self.options.model,
+            "seed": self.options.seed,
+            "cursor": "given" if self.options.tasks else self.options.cursor,
+            "max_prompt_tokens": self.settings.context.max_tokens,
+        }
+        ratios = {"exact_vs_ring": (sum(exact["ours"]) + 1) / (sum(exact["ring"]) + 1)}
+        return {"inputs": inputs, "figures": figures, "ratios": ratios}
+
+    async def _one(self, task: Task, copy: WorkingCopy, ring: Ring) -> None:
+        text = task.prefix + task.suffix
+        site = Site.at(
+            text,
+            len(task.prefix),
+            document=task.path,
+            path=task.path,
+            language="python",
+            repository=task.package,
+        )
+        before = copy.show(task)
+        began = time.perf_counter()
+        ours = _ours(copy, task, site)
+        self.gather_ms.append((time.perf_counter() - began) * 1000)
+        copy.put_back(task, before)
+        contexts = {"in_file": NOTHING, "ours": ours, "ring": Context(ring.around(task, BUDGET_BYTES))}
+        for way, context in contexts.items():
+            # only our own context has anything at the cursor to keep room for
+            cross_file = replace(self.settings.context, cross_file=way == "ours")
+            settings = replace(self.settings, context=cross_file)
+            request = replace(request_for(site, Shape("line"), settings, context), max_tokens=TOKENS)
+            said = (await self._answer(request)).partition("\n")[0].rstrip()
+            self.exact[way].append(said == task.target)
+            self.similar[way].append(difflib.SequenceMatcher(None, said, task.target, autojunk=False).ratio())
+
+    async def _answer(self, request: CompletionRequest) -> str:
+        """The model's answer, from an earlier run's where that was asked the same."""
+        key = hashlib.sha256(repr((self.options.model, astuple(request))).encode()).hexdigest()
+        if key not in self._rows:
+            [answer] = await self.backend.complete(request)
+            self._rows[key] = answer.text
+            if self.options.rows:
+                with self.options.rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "said": answer.text}) + "\n")
+        return self._rows[key]
 
 
-async def _measure(source: Path, cache: Path, options: Any, limit: int) -> dict[str, Any]:
-    rng = random.Random(options.seed)
-    # a machine that does other things too may take long over a prompt
-    patient = BackendSettings(timeout_seconds=300.0)
-    settings = Settings(backend=patient, engine=replace(EngineSettings(), model=options.model))
-    backend = create(settings)
-    packages = sorted(path for path in source.iterdir() if path.is_dir())
-    given = _read_tasks(options.tasks) if options.tasks else None
-    exact: dict[str, list[bool]] = {"in_file": [], "ours": [], "ring": []}
-    similar: dict[str, list[float]] = {key: [] for key in exact}
-    gather_ms: list[float] = []
-    by_package: dict[str, list[int]] = {}
-    share = -(-limit // max(len(packages), 1))
-    for package in packages:
-        index = Index.open(package, cache)
-        index.update()
-        drawn = _draw(index, package, rng, share) if given is None else (t for t in given if t.package == package.name)
-        tasks = list(drawn)
-        for task in tasks[:share]:
-            await _one(task, package, index, settings, backend, (exact, similar, gather_ms))
-            counts = by_package.setdefault(package.name, [0, 0, 0, 0])
-            for place, key in enumerate(exact):
-                counts[place] += exact[key][-1]
-            counts[3] += 1
-        index.close()
-        say(f"{package.name}: in file, ours, ring of sites {by_package.get(package.name)}")
-    await backend.close()
-    n = len(exact["ours"])
-    if not n:
-        raise SystemExit("no sites were found in the packages")
-    figures: dict[str, Any] = {"n": n}
-    for key in exact:
-        figures[f"exact_match_{key}"] = sum(exact[key]) / n
-        figures[f"edit_similarity_{key}"] = statistics.fmean(similar[key])
-    figures["gather_p95_ms"] = sorted(gather_ms)[int(0.95 * (n - 1))]
-    figures["points_over_in_file"] = 100 * (figures["exact_match_ours"] - figures["exact_match_in_file"])
-    figures["points_over_ring"] = 100 * (figures["exact_match_ours"] - figures["exact_match_ring"])
-    inputs = {"packages": [p.name for p in packages], "sites": n, "model": options.model, "seed": options.seed}
-    ratios = {"exact_vs_ring": (sum(exact["ours"]) + 1) / (sum(exact["ring"]) + 1)}
-    return {"inputs": inputs, "figures": figures, "ratios": ratios}
-
-
-async def _one(task: Task, package: Path, index: Index, settings: Settings, backend: Any, results: Any) -> None:
-    exact, similar, gather_ms = results
-    text = task.prefix + task.suffix
-    site = Site.at(text, len(task.prefix), document=task.path, path=task.path, repository=task.package)
-    # the index sees the file as an editor would: without what is to be written
-    index.set_overlay(task.path, text)
-    began = time.perf_counter()
-    pieces = index.context_for(task.path, task.line, task.character, budget_bytes=BUDGET_BYTES)
-    gather_ms.append((time.perf_counter() - began) * 1000)
-    contexts = {"in_file": (), "ours": lay_out(pieces, site), "ring": _ring(package, task, BUDGET_BYTES)}
-    for key, context in contexts.items():
-        request = replace(request_for(site, Shape("line"), settings, context), max_tokens=TOKENS)
-        [answer] = await backend.complete(request)
-        said = answer.text.partition("\n")[0].rstrip()
-        exact[key].append(said == task.target)
-        similar[key].append(difflib.SequenceMatcher(None, said, task.target, autojunk=False).ratio())
-    index.close_overlay(task.path)
+def _ours(copy: WorkingCopy, task: Task, site: Site) -> Context:
+    """All that a key waits for where nothing is held from the key before."""
+    pieces = copy.index.context_for(task.path, task.line, task.character, budget_bytes=BUDGET_BYTES)
+    return context_of(lay_out(pieces, site), copy.index.at_cursor(task.path, task.line, site.prefix), site)
 
 
 if __name__ == "__main__":
