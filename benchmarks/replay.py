@@ -87,11 +87,13 @@ class Workspace:
         self.name = pair.name
         self._index = Index.open(pair.old, cache)
         self._index.update()
-        self._gatherer = Gatherer(self._ask, patience=60.0)
-        self._context: tuple[ContextFile, ...] = ()
+        self._gatherer = Gatherer(self._ask, self._known, patience=60.0)
 
     async def _ask(self, site: Site, budget: int) -> Any:
         return await asyncio.to_thread(self._index.context_for, site.path, site.line, 0, budget)
+
+    async def _known(self, site: Site) -> AtCursor:
+        return self._index.at_cursor(site.path, site.line, site.prefix)
 
     def site(self, moment: Moment) -> Site:
         """The cursor at a pause."""
@@ -112,14 +114,11 @@ class Workspace:
         if language_of(site.path) is not None:
             self._index.set_overlay(site.path, moment.before + moment.after)
         self._gatherer.forget(site.document)
-        self._context = await self._gatherer(site)
+        await self._gatherer(site)
 
     def completer(self, backend: Backend, settings: Settings) -> Completer:
         """One as an editor has."""
-        return Completer(backend, settings, self._held, lacks=self._lacks, accept=shipped())
-
-    async def _held(self, _: Site) -> tuple[ContextFile, ...]:
-        return self._context
+        return Completer(backend, settings, self._gatherer, lacks=self._lacks, accept=shipped())
 
     async def _lacks(self, site: Site, receiver: str, member: str) -> bool:
         return self._index.lacks_member(site.path, site.line, receiver, member)
