@@ -36,8 +36,8 @@ from dsassist.assist.completion import Attempt, Completer
 from dsassist.assist.context import Gatherer
 from dsassist.assist.site import Site
 from dsassist.backend import create
-from dsassist.backend.types import Backend, ContextFile
-from dsassist.index import Index
+from dsassist.backend.types import Backend
+from dsassist.index import AtCursor, Index
 from dsassist.index.languages import language_of
 from dsassist.settings import BackendSettings, CompletionSettings, EngineSettings, Settings
 

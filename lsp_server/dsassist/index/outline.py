@@ -113,13 +113,13 @@ class Outlines(Rank):
         module = self._module(path)
         if module is None:
             return
-        for where, scope in self._bodies(module, owner):
+        for where, scope in self._bodies_of(module, owner):
             symbols = where.symbols
             for name, symbol in sorted(where.members(scope).items(), key=lambda pair: symbols[pair[1]].start):
                 if symbols[symbol].kind not in (Kind.IMPORT, Kind.PARAMETER, Kind.TYPE_PARAMETER):
                     yield name, self._declaration(where.path, symbol)
 
-    def _bodies(self, module: Module, owner: int) -> Iterator[tuple[Module, int]]:
+    def _bodies_of(self, module: Module, owner: int) -> Iterator[tuple[Module, int]]:
         for body in module.symbols[owner].bodies:
             yield module, body
         if module.facts.extra.get("methods") is not None:
