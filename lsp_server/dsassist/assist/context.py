@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dsassist.assist.hints import Around, around_for, hints_for, is_secret, names_for
+from dsassist.assist.shelf import Shelf
 from dsassist.assist.site import Site
 from dsassist.backend.types import ContextFile
 
@@ -30,6 +31,11 @@ logger = logging.getLogger(__name__)
 BUDGET_SECONDS = 0.03
 """How long a keystroke waits for the index. A choice that comes later serves the next one."""
 BUDGET_BYTES = 2600
+"""Of other files in a prompt of ordinary size."""
+LARGE_TOKENS = 8192
+"""Prompts from here on have room for many files, in an order that all documents share (see ``shelf``)."""
+LARGE_SHARE = 1.1
+"""Characters of other files for each token of such a prompt: about a third of it."""
 NEAR_LINES = 12
 """A cursor that stays within so many lines of where the choice was made keeps it."""
 AROUND_LINES = 6
@@ -68,11 +74,15 @@ class _Choice:
 
 class Gatherer:
     """Gathers for one editor. ``pieces`` gives those for a site, best first, within a budget in bytes; ``known`` what
-    the index knows at the cursor. Both are waited for up to ``patience`` seconds."""
+    the index knows at the cursor. Both are waited for up to ``patience`` seconds. ``tokens`` tells how long prompts may
+    be."""
 
-    def __init__(self, pieces: Pieces, known: Known, patience: float = BUDGET_SECONDS) -> None:
+    def __init__(
+        self, pieces: Pieces, known: Known, patience: float = BUDGET_SECONDS, tokens: Callable[[], int] = lambda: 0
+    ) -> None:
         self._pieces, self._known = pieces, known
-        self._patience = patience
+        self._patience, self._tokens = patience, tokens
+        self._shelf = Shelf(0)
         self._choices: dict[str, _Choice] = {}
         self._pending: dict[str, asyncio.Task[None]] = {}
         self._arounds: dict[str, Around] = {}
@@ -111,8 +121,14 @@ class Gatherer:
         return near and choice.head == _imports(site) and time.monotonic() - choice.at < LONGEST_HOLD_SECONDS
 
     async def _choose(self, site: Site) -> None:
-        pieces = await self._pieces(site, BUDGET_BYTES)
-        self._choices[site.document] = _Choice(site.line, time.monotonic(), _imports(site), lay_out(pieces, site))
+        tokens = self._tokens()
+        room = int(tokens * LARGE_SHARE) if tokens >= LARGE_TOKENS else 0
+        # half a shelf for one site: what others asked for stays on it
+        files = lay_out(await self._pieces(site, max(BUDGET_BYTES, room // 2)), site)
+        if room:
+            self._shelf.budget = room
+            files = self._shelf.lay(files, site.path)
+        self._choices[site.document] = _Choice(site.line, time.monotonic(), _imports(site), files)
 
     def forget(self, document: str) -> None:
         """The document was closed."""

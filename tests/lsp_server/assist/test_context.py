@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,5 +201,32 @@ def test_what_is_around_stays_where_it_was_while_lines_are_written_below() -> No
             assert later.startswith(earlier)
         here = site(text + "    a = 1\n" * 9 + "    |")
         assert "s10: class Store" in request_for(here, Shape("line"), Settings(), await gather(here)).prompt
+
+    asyncio.run(run())
+
+
+def test_long_prompts_of_all_documents_begin_with_the_same_files() -> None:
+    async def run() -> None:
+        budgets: list[int] = []
+
+        async def pieces(here: Site, budget: int) -> list[ContextPiece]:
+            budgets.append(budget)
+            names = ("b", "c") if here.document == "file:///one.py" else ("d", "b")
+            return [ContextPiece(f"{name}.py", "n", f"def {name}(): ...", 1.0, (0, 0)) for name in names]
+
+        async def known(_: Site) -> AtCursor:
+            return AtCursor()
+
+        tokens = 16_384
+        gather = Gatherer(pieces, known, tokens=lambda: tokens)
+        one, two = (replace(site(CODE), document=f"file:///{name}.py", path=f"{name}.py") for name in ("one", "two"))
+        first, second = await gather(one), await gather(two)
+        assert second.files[: len(first.files)] == first.files
+        assert {file.path for file in second.files} == {"b.py", "c.py", "d.py"}
+        assert budgets[0] > 2 * BUDGET_BYTES
+        tokens = 2048
+        third = await gather(replace(one, document="file:///three.py", path="three.py"))
+        assert budgets[-1] == BUDGET_BYTES
+        assert {file.path for file in third.files} == {"b.py", "d.py"}
 
     asyncio.run(run())

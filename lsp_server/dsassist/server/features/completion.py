@@ -185,7 +185,7 @@ class _State:
     def __init__(self, server: Server) -> None:
         self._server = server
         self.recent = Recent()
-        self.gatherer = Gatherer(self._pieces, self._known)
+        self.gatherer = Gatherer(self._pieces, self._known, tokens=lambda: server.settings.context.max_tokens)
         self.completer = self._completer(server.settings)
 
     def _completer(self, settings: Settings) -> Completer:
