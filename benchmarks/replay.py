@@ -54,10 +54,8 @@ TRAINING = (
     "pip:smolagents 1.24.0 1.26.0",
     "pip:pydantic-ai-slim 2.60.0 2.68.0",
     "pip:google-adk 2.10.0 2.13.0",
-    "pip:agno 3.0.10 3.1.10",
     "pip:textual 8.0.1 8.2.8",
     "npm:svelte 5.55.0 5.57.3",
-    "npm:effect 4.0.1 4.1.0",
     "npm:zod 4.4.0 4.6.7",
 )
 HUNKS_A_FILE = 2
