@@ -104,6 +104,9 @@ def _fetch(kind: str, name: str, release: str, target: Path) -> bool:
             with tarfile.open(file) as archive:
                 archive.extractall(unpacked, filter="data")
     if done and unpacked.is_dir():
+        # what was built from the sources is not what anybody works in
+        for built in [path for path in unpacked.rglob("*") if path.name in _SKIPPED and path.is_dir()]:
+            shutil.rmtree(built, ignore_errors=True)
         unpacked.rename(target)
     shutil.rmtree(store)
     return target.is_dir()
