@@ -18,9 +18,9 @@ SECONDS_A_KEY = 0.2
 MOST_LINES = 6
 """Of a hunk that are typed: many places tell more than long ones."""
 AFTER_MARKS = ("(", ".", "= ")
-MARK_SHARE = 0.5
-MIDDLE_SHARE = 0.4
-MOST_A_LINE = 4
+MARK_SHARE = 0.8
+MIDDLE_SHARE = 0.6
+MOST_A_LINE = 5
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import tempfile
@@ -47,16 +48,13 @@ PACKAGES = (
     "pip:mcp 2.1.0 2.3.0",
     "pip:langchain-core 1.7.0 1.8.4",
     "npm:ai 7.0.140 7.0.173",
-    "npm:three 0.185.1 0.187.0",
 )
 TRAINING = (
     "pip:strands-agents 1.58.0 1.62.0",
     "pip:smolagents 1.24.0 1.26.0",
     "pip:pydantic-ai-slim 2.60.0 2.68.0",
-    "pip:google-adk 2.10.0 2.13.0",
     "pip:textual 8.0.1 8.2.8",
     "npm:svelte 5.55.0 5.57.3",
-    "npm:zod 4.4.0 4.6.7",
 )
 HUNKS_A_FILE = 2
 DRAWS = 1000
@@ -261,28 +259,15 @@ def main() -> None:
 
 def _draw(pair: Pair, seed: int, count: int) -> Iterator[Place]:
     """About ``count`` pauses, as hunks of many files."""
-    by_file: dict[str, list[Hunk]] = {}
     found = 0
-
-    def of_file(path: str) -> Iterator[Place]:
-        several = by_file[path]
-        rng = random.Random(f"{seed} {path}")
-        for hunk in sorted(rng.sample(several, min(HUNKS_A_FILE, len(several))), key=lambda hunk: hunk.line):
+    for path, several in itertools.groupby(hunks(pair, random.Random(f"{seed} {pair.name}")), lambda hunk: hunk.path):
+        known, rng = list(several), random.Random(f"{seed} {path}")
+        for hunk in sorted(rng.sample(known, min(HUNKS_A_FILE, len(known))), key=lambda hunk: hunk.line):
             if pauses := list(moments(hunk, random.Random(f"{seed} {path} {hunk.line}"))):
                 yield Place(hunk, pauses)
-
-    last = ""
-    for hunk in hunks(pair, random.Random(f"{seed} {pair.name}")):
-        if last and hunk.path != last:
-            for place in of_file(last):
-                yield place
-                found += len(place.moments)
+                found += len(pauses)
             if found >= count:
                 return
-        last = hunk.path
-        by_file.setdefault(last, []).append(hunk)
-    if last:
-        yield from of_file(last)
 
 
 async def _replay(pairs: list[Pair], work: Path, options: Any, limit: int) -> dict[str, Any]:
