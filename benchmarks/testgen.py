@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import _common
+import testgen_javascript
 import testgen_model
 import testgen_peer
 
@@ -258,11 +259,15 @@ def _arguments() -> argparse.Namespace:
         "--model",
         nargs="*",
         metavar="MODEL",
-        help="also: where rules leave gaps, once more with each of these models (a name or a GGUF file)",
+        help="also: where rules leave gaps, once more with each of these (a name, a GGUF file; none: a second search)",
     )
     parser.add_argument("--model-limit", type=int, default=120, help="targets that are tried with a model")
     parser.add_argument("--model-only", action="store_true", help="no targets beyond those tried with a model")
     parser.add_argument("--planted", action="store_true", help="also: bugs planted in forty functions of ours")
+    parser.add_argument("--javascript", action="store_true", help="also: exported functions of npm packages")
+    parser.add_argument("--javascript-source", type=Path, help="folder that holds one folder a package")
+    parser.add_argument("--javascript-limit", type=int, default=24)
+    parser.add_argument("--javascript-rows", type=Path, help="as --rows")
     parser.add_argument(
         "--pynguin", nargs="?", const="install", help="also: beside Pynguin (a program; installed where none is named)"
     )
@@ -275,6 +280,7 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.limit, arguments.runs = min(arguments.limit, 5), min(arguments.runs, 3)
+        arguments.javascript_limit = min(arguments.javascript_limit, 4)
     if arguments.model == []:
         arguments.model = ["qwen2.5-coder-0.5b"]
     return arguments
@@ -363,6 +369,16 @@ def main() -> None:
     if arguments.pynguin:
         installed = arguments.pynguin == "install"
         program = testgen_peer.pynguin_program(cache / "testgen-pynguin") if installed else Path(arguments.pynguin)
+    if arguments.javascript:
+        figures |= testgen_javascript.measured(
+            cache / "testgen-npm",
+            arguments.javascript_source,
+            arguments.javascript_limit,
+            arguments.seed,
+            arguments.seconds,
+            arguments.runs,
+            arguments.javascript_rows,
+        )
     if arguments.planted:
         figures |= testgen_peer.planted(python, program, 8.0)
     if program is not None:

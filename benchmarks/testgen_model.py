@@ -39,8 +39,19 @@ class _Fresh:
             await backend.close()
 
 
-def source(model: str) -> _Fresh:
-    """The engine with ``model`` (a name or a file), loaded."""
+class _Nobody:
+    """Has nothing to say: the search that follows a model's answer, without one."""
+
+    problem = ""
+
+    async def help(self, facts: Facts, gaps: Gaps) -> list[Seed]:
+        return []
+
+
+def source(model: str) -> _Fresh | _Nobody:
+    """The engine with ``model`` (a name or a file), loaded; "none": the control, which is asked and says nothing."""
+    if model == "none":
+        return _Nobody()
     settings = Settings()
     path = Path(model).expanduser()
     engine = dataclasses.replace(settings.engine, model=str(path.resolve()) if path.exists() else model)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +28,7 @@ from dsassist_model import paths
 if TYPE_CHECKING:
     from dsassist.index import Index
 
-__all__ = ["register", "with_revision"]
+__all__ = ["register", "with_revision", "write_report"]
 
 _MARKS = {"stable": "same twice", "raises_coverage": "raise coverage", "kills_mutant": "kill a bug"}
 
@@ -74,7 +76,7 @@ def register(app: typer.Typer) -> None:
         for path, targets in wanted:
             reports.append(_one(path, targets, workspace, interpreter, options, model, quiet=as_json))
             if write and reports[-1].text:
-                _write(reports[-1])
+                write_report(reports[-1])
         if as_json:
             typer.echo(json.dumps([report.as_json() for report in reports], indent=1))
         else:
@@ -243,11 +245,22 @@ def _index(workspace: Path) -> Iterator[Index | None]:
         index.close()
 
 
-def _write(report: testgen.FileReport) -> None:
+def write_report(report: testgen.FileReport) -> None:
+    """Write the test file of ``report``, which has a text.
+
+    Raises:
+        WorkspaceError: it cannot be written.
+    """
     assert report.text is not None
+    encoding, newline = "utf-8", "\n"
     try:
+        if report.test_path.exists():  # in the encoding and with the line ends that it has
+            data = report.test_path.read_bytes()
+            newline = "\r\n" if b"\r\n" in data else "\n"
+            if report.test_path.suffix == ".py":
+                encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         report.test_path.parent.mkdir(parents=True, exist_ok=True)
-        report.test_path.write_text(report.text, encoding="utf-8")
+        report.test_path.write_text(report.text, encoding=encoding, newline=newline)
     except OSError as error:
         raise WorkspaceError(f"{report.test_path} cannot be written: {error.strerror}.") from error
 

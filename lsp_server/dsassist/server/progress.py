@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -29,8 +30,8 @@ class Progress:
         self._token = f"dsassist-{uuid.uuid4()}"
         self._begun = False
 
-    async def begin(self, message: str = "") -> None:
-        """Show the bar."""
+    async def begin(self, message: str = "", on_cancel: Callable[[], object] | None = None) -> None:
+        """Show the bar. ``on_cancel``: called when the user wants the work to end; without it they cannot."""
         window = self._server.client_capabilities.window
         if window is None or not window.work_done_progress:
             return
@@ -40,8 +41,14 @@ class Progress:
             logger.warning("the client shows no progress: %r", error)
             return
         self._begun = True
-        begin = types.WorkDoneProgressBegin(title=self._title, message=message or None, percentage=0, cancellable=False)
+        begin = types.WorkDoneProgressBegin(
+            title=self._title, message=message or None, percentage=0, cancellable=on_cancel is not None
+        )
         self._server.work_done_progress.begin(self._token, begin)
+        if on_cancel is not None:
+            # pygls cancels this future, on the event loop, when the client's notification comes
+            asked = self._server.work_done_progress.tokens[self._token]
+            asked.add_done_callback(lambda future: on_cancel() if future.cancelled() else None)
 
     def report(self, message: str, fraction: float | None = None) -> None:
         """Move the bar; ``fraction`` is 0 to 1."""

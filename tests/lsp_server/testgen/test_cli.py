@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dsassist.cli.testgen import with_revision
+from dsassist.assist.testgen import FileReport
+from dsassist.cli.testgen import with_revision, write_report
 
 
 def run(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,3 +49,14 @@ def test_a_diff_without_a_revision_is_since_head() -> None:
     assert with_revision(["testgen", "--diff"]) == ["testgen", "--diff", "HEAD"]
     assert with_revision(["testgen", "--diff", "main"]) == ["testgen", "--diff", "main"]
     assert with_revision(["refs", "--diff"]) == ["refs", "--diff"]
+
+
+def test_an_existing_file_keeps_its_line_ends_and_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "test_a.py"
+    path.write_bytes("# coding: latin-1\r\nNAME = 'é'\r\n".encode("latin-1"))
+    text = "# coding: latin-1\nNAME = 'é'\n\n\ndef test_new():\n    assert NAME\n"
+    write_report(FileReport(tmp_path / "a.py", path, "pytest", [], "", "", text=text))
+    assert path.read_bytes() == text.replace("\n", "\r\n").encode("latin-1")
+    fresh = tmp_path / "tests" / "test_b.py"
+    write_report(FileReport(tmp_path / "b.py", fresh, "pytest", [], "", "", text="x = 'é'\n"))
+    assert fresh.read_bytes() == "x = 'é'\n".encode()

@@ -14,9 +14,10 @@ import pytest
 from dsassist.assist import testgen
 from dsassist.assist.testgen import ecma
 from dsassist.assist.testgen.ecma import inputs
+from dsassist.assist.testgen.ecma.change import instrumented, mutants
 from dsassist.assist.testgen.ecma.render import Call, extend, place_of_tests, specifier, written
 from dsassist.assist.testgen.ecma.runner import Runner
-from dsassist.assist.testgen.ecma.source import instrumented, mutants
+from dsassist.assist.testgen.ecma.source import examples
 from dsassist.errors import TestGenerationError
 
 NODE = shutil.which("node") or ""
@@ -74,6 +75,52 @@ def test_commonjs_exports_are_seen(tmp_path: Path) -> None:
         "module.exports = { a, b };\nexports.c = c;\n"
     )
     assert [item.qualname for item in ecma.in_file(write(tmp_path, "m.cjs", text))] == ["a", "b", "c"]
+
+
+def test_default_exports_are_targets_under_a_name(tmp_path: Path) -> None:
+    cases = {
+        "chunk.js": ("function chunk(a) { return a; }\nexport default chunk;\n", "chunk"),
+        "to-case.js": ("export default function (text) { return text; }\n", "toCase"),
+        "sum/index.mjs": ("export default (values) => values.length;\n", "sum"),
+        "inc.cjs": ("const inc = (version) => version;\nmodule.exports = inc;\n", "inc"),
+        "babel.cjs": ("exports.default = void 0;\nexports.default = trim;\nfunction trim(x) { return x; }\n", "trim"),
+        "alias.js": ("const made = (x) => x;\nexport { made as default };\n", "made"),
+    }
+    for name, (text, expected) in cases.items():
+        found = ecma.in_file(write(tmp_path, name, text))
+        assert [(item.qualname, item.default) for item in found] == [(expected, True)], name
+    node = Runner("node", tmp_path, "node", True)
+    inc = ecma.in_file(tmp_path / "inc.cjs")[0]
+    assert 'const inc = require("./inc.cjs");' in extend("", [(inc, "test();")], node, "./inc.cjs")
+
+
+def test_comments_give_types_and_examples(tmp_path: Path) -> None:
+    text = """
+        /**
+         * Splits.
+         *
+         * @param {Array<string>} items
+         * @param {number} [size=1]
+         * @example
+         *
+         * take(['a', 'b'], 2);
+         * // => ['a']
+         * take(made, 3);
+         */
+        export function take(items, size, options) { return items; }
+
+        export function isEmail(value) { return value.includes("@"); }
+    """
+    take, email = ecma.in_file(write(tmp_path, "take.js", text))
+    assert [(item.kind, item.optional) for item in take.parameters] == [
+        ("Array<string>", False),
+        ("number", True),
+        ("", False),
+    ]
+    assert examples(take) == [("['a', 'b']", "2")]
+    rows = inputs.calls(take)
+    assert rows[0] == ("['a', 'b']", "2") and ('["hello", ""]',) in rows
+    assert inputs.calls(email)[0] == ('"user@example.com"',)
 
 
 def test_values_come_from_types_use_and_literals(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,6 +138,37 @@ def test_values_bound_to_the_run_are_not_asserted(project: Make, generate: Gener
         assert "uuid" not in line
 
 
+def test_what_is_about_today_is_not_pinned(project: Make, generate: Generate) -> None:
+    path = project('''
+        import datetime
+        import time
+        from datetime import date
+
+
+        def year(offset: int) -> int:
+            return datetime.datetime.now().year + offset
+
+
+        def label(prefix: str) -> str:
+            return f"{prefix} {date.today().isoformat()}"
+
+
+        def stamp(n: int) -> str:
+            return time.strftime("%Y") * n
+
+
+        def next_day(moment: datetime.datetime) -> datetime.datetime:
+            if not isinstance(moment, date):
+                raise TypeError("no moment")
+            return moment + datetime.timedelta(days=1)
+    ''')  # fmt: skip
+    report = generate(path, seconds=4.0)
+    text = report.text or ""
+    assert "assert isinstance(year(3), int)" in text and "Another value in every run" in text
+    assert str(datetime.datetime.now().year) not in text
+    assert "== datetime.datetime(" in text and "TypeError" in text and "MagicMock" not in text
+
+
 def test_an_existing_file_is_extended_and_not_reordered(project: Make, generate: Generate) -> None:
     old = '"""Mine."""\nimport subject\n\n\ndef test_mine():\n    assert subject.inc(1) == 2\n'
     source = "def inc(n: int) -> int:\n    return n + 1\n\n\ndef dec(n: int) -> int:\n    return n - 1\n"
@@ -236,7 +268,7 @@ def test_evident_invariants_become_property_tests(project: Make, generate: Gener
             """The inverse of encode."""
             return abs(int(text))
     ''')  # fmt: skip
-    report = generate(path)
+    report = generate(path, seconds=25.0)
     assert report.text is not None
     assert "@given(text=st.text())" in report.text and "assert unescape(escape(text)) == text" in report.text
     assert "escape(unescape(text)) == text" not in report.text.replace("unescape(escape", "")

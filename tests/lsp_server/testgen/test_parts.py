@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsassist.assist.testgen import Consent, changed_lines, mutate, project, repair, select
-from dsassist.assist.testgen.case import double_quoted, import_lines
+from dsassist.assist.testgen.case import double_quoted, import_lines, wrapped
 from dsassist.assist.testgen.render import extend
 from dsassist.assist.testgen.sandbox import Limits, Sandbox
 from dsassist.assist.testgen.sources import Facts
@@ -134,6 +134,22 @@ def test_quotes_and_imports_are_written_plainly() -> None:
         "import os",
     ]
     assert extend("", [], "pytest", "x") == "\n"
+    assert double_quoted("f('a\u200bé', r'\u200b')\n") == 'f("a\\u200bé", r"\u200b")\n'
+
+
+def test_long_lines_are_split_where_they_are_longest_and_keep_their_meaning() -> None:
+    long = ", ".join(f'"{letter * 20}"' for letter in "abcd")
+    assert wrapped(f'    assert f("x", 2) == [{long}]') == (
+        '    assert f("x", 2) == [\n' + "".join(f'        "{letter * 20}",\n' for letter in "abcd") + "    ]"
+    )
+    raises = f'    with pytest.raises(ValueError, match="{"m" * 80}"):'
+    assert wrapped(raises) == f'    with pytest.raises(\n        ValueError,\n        match="{"m" * 80}",\n    ):'
+    for line in (
+        f'x = g({{"k": [{long}], **rest}})',
+        f"y = all(a in ({long}) for a in b)",
+        f'assert repr(a) == "{"z" * 120}"',
+    ):
+        assert ast.dump(ast.parse(wrapped(line))) == ast.dump(ast.parse(line))
 
 
 def test_the_sandbox_limits_time_output_and_writes(tmp_path: Path) -> None:

@@ -169,3 +169,55 @@ async def test_nothing_is_offered_to_an_editor_that_makes_no_edits(
     uri = await start(editor, path, monkeypatch, tmp_path / "home", able)
     assert await actions(editor, uri, 1) == []
     await stop(editor)
+
+
+async def test_what_is_not_saved_is_refused_each_time(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = project(SOURCE)
+    editor = Editor("Run it in the sandbox")
+    uri = await start(editor, path, monkeypatch, tmp_path / "home")
+    path.write_text("# other\n" + SOURCE)
+    command = types.ExecuteCommandParams(command="dsassist.generateTests", arguments=[uri, 1])
+    for count in (1, 2):
+        await editor.client.workspace_execute_command_async(command)
+        for _ in range(100):
+            if sum("not saved" in message for message in editor.messages) == count:
+                break
+            await asyncio.sleep(0.05)
+    assert sum("not saved" in message for message in editor.messages) == 2, editor.messages
+    await stop(editor)
+
+
+async def test_the_progress_can_be_cancelled(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = project("import time\n\n\ndef slow(n: int) -> int:\n    time.sleep(n)\n    return n\n")
+    editor = Editor("Run it in the sandbox")
+    ended: asyncio.Queue[bool] = asyncio.Queue()
+    reports: list[str] = []
+
+    @editor.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
+    def create(params: types.WorkDoneProgressCreateParams) -> None:
+        return None
+
+    @editor.client.feature(types.PROGRESS)
+    def progress(params: types.ProgressParams) -> None:
+        value: Any = params.value
+        kind = value["kind"] if isinstance(value, dict) else value.kind
+        message = value.get("message") if isinstance(value, dict) else value.message
+        if kind == "report":
+            reports.append(message or "")
+            editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token=params.token))
+        elif kind == "end":
+            ended.put_nowait(True)
+
+    able = types.ClientCapabilities(window=types.WindowClientCapabilities(work_done_progress=True))
+    uri = await start(editor, path, monkeypatch, tmp_path / "home", able)
+    command = types.ExecuteCommandParams(command="dsassist.generateTests", arguments=[uri, 4])
+    await editor.client.workspace_execute_command_async(command)
+    while not any("slow" in report for report in reports):
+        await asyncio.wait_for(ended.get(), 60)  # of the index; the next one is of the tests
+    await asyncio.sleep(0.2)
+    assert editor.edits.empty() and any("tried" in report for report in reports)
+    await stop(editor)

@@ -139,12 +139,30 @@ def test_the_model_gives_inputs_and_never_expectations(tmp_path: Path) -> None:
     found = asyncio.run(source.help(facts(tmp_path, "def f(a, b):\n    return a * b\n"), Gaps(missed=(2,))))
     assert ("result = f(x, 2)", ("x = 'a'",), "") in [(seed.act, seed.setup, seed.expected) for seed in found]
     assert any(seed.act == "result = f('', -1)" for seed in found)
-    prompt = backend.asked[0].prompt
-    assert "def f(a, b)" in prompt and "# reaches: return a * b" in prompt and backend.asked[0].suffix
+    calls, test = backend.asked
+    assert calls.prompt.endswith("results = [\n    f(") and calls.n == test.n == 2
+    assert "def f(a, b)" in test.prompt and "# reaches: return a * b" in test.prompt and test.suffix
+
+
+def test_the_model_reads_tests_that_passed_and_is_told_which_branch_is_missing(tmp_path: Path) -> None:
+    source = (
+        "def f(a, b):\n    if a > b:\n        return a\n    if not b:\n        raise ValueError('b')\n    return b\n"
+    )
+    backend = FakeBackend("3, 0),\n    f(0, 0),\n    f(")
+    gaps = Gaps(
+        missed=(3, 5), survivors=("6: return None",), known=("assert f(1, 2) == 2", "a = 1\nassert f(a, 3) == 3")
+    )
+    found = asyncio.run(ModelSource(backend).help(facts(tmp_path, source), gaps))  # type: ignore[arg-type]
+    assert {"result = f(3, 0)", "result = f(0, 0)"} <= {seed.act for seed in found}
+    prompts = [request.prompt for request in backend.asked]
+    assert "results = [\n    f(1, 2),\n    f(" in prompts[0]
+    assert "    a = 1\n    assert f(a, 3) == 3\n" in prompts[1] and "# reaches: return a  (when a > b)" in prompts[1]
+    assert "# reaches: raise ValueError('b')  (when not b)" in prompts[2] and prompts[2].endswith("result = f(")
+    assert "# depends on: return b" in prompts[3]
 
 
 def test_the_model_is_shown_what_failed_and_why(tmp_path: Path) -> None:
-    backend = FakeBackend("1, 2)")
+    backend = FakeBackend("result = f(1, 2)")
     source = ModelSource(backend)  # type: ignore[arg-type]
     gaps = Gaps(survivors=("2: return None",), failed=(("result = f(1)", "TypeError: missing 1 argument: 'b'"),))
     found = asyncio.run(source.help(facts(tmp_path, "def f(a, b):\n    return a * b\n"), gaps))

@@ -6,6 +6,8 @@ import ast
 import io
 import re
 import tokenize
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +69,25 @@ class Case:
         )
 
     @property
+    def weak(self) -> bool:
+        """Whether only the type of the result is asserted, because the value is another one in every run."""
+        return bool(self.job.get("weak"))
+
+    @property
+    def stumbles(self) -> bool:
+        """Whether the call raises what the target did not mean to raise, on values that nobody promised: what a test
+        should not pin where there is another. A look-up that finds nothing is meant."""
+        looks_up = re.search(
+            r"\b(pop|popitem|remove|index|first|last|peek|get|next|find|one|nth)\(|\]$|^del ", self.act
+        )
+        return (
+            self.outcome == "raise"
+            and not self.purpose
+            and "Error" in self.exception
+            and (self.mocks > 0 or (self.exception in ("KeyError", "IndexError") and not looks_up))
+        )
+
+    @property
     def invariant(self) -> str:
         """The kind of property that it checks for many values, "" for one call."""
         return str(self.job.get("property", ""))
@@ -92,47 +113,94 @@ def indented(code: str, by: int = 4) -> str:
 
 
 def wrapped(code: str, width: int = 100) -> str:
-    """Lines of ``code`` that are too long, with the arguments of their outermost call one a line."""
-    return "\n".join(_wrapped(line) if len(line) > width else line for line in code.splitlines())
+    """Lines of ``code`` that are too long, with what their longest brackets hold one a line."""
+    return "\n".join(_wrapped(line, width) for line in code.splitlines())
 
 
-def _wrapped(line: str) -> str:
+def _wrapped(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
     space = line[: len(line) - len(line.lstrip())]
     text = line.strip()
     try:
-        statement = ast.parse(text).body[0]
-    except (SyntaxError, IndexError):
-        return line
-    value = getattr(statement, "value", None) or getattr(statement, "test", None)
-    while isinstance(value, ast.Compare):
-        value = value.left
-    if not isinstance(value, ast.Call) or not (value.args or value.keywords) or value.end_col_offset is None:
-        return line
-    parts: list[ast.expr | ast.keyword] = [*value.args, *value.keywords]
-    if any(isinstance(item, ast.GeneratorExp) for item in parts):  # its place includes the call's own parentheses
+        tree = ast.parse(f"{text} pass" if text.endswith(":") else text.removesuffix(","))
+    except SyntaxError:
         return line
     data = text.encode()
-    start = parts[0].col_offset
-    inner = [data[item.col_offset : item.end_col_offset].decode() for item in parts]
-    head, tail = data[:start].decode(), data[value.end_col_offset - 1 :].decode()
-    return "\n".join([space + head, *(f"{space}    {item}," for item in inner), space + tail])
+    found = [(node, spans) for node in _outermost(tree) if (spans := _spans(node, data))]
+    if not found:
+        return line
+    node, spans = max(found, key=lambda item: (item[0].end_col_offset or 0) - item[0].col_offset)
+    if (node.end_col_offset or 0) - node.col_offset < width // 3:
+        return line  # what is long is a text beside it
+    head, tail = data[: spans[0][0]].decode(), data[(node.end_col_offset or 0) - 1 :].decode()
+    inner = [f"{space}    {data[first:last].decode()}," for first, last in spans]
+    made = "\n".join([f"{space}{head.rstrip()}", *(_wrapped(item, width) for item in inner), space + tail])
+    try:
+        again = ast.parse(f"{made.strip()} pass" if text.endswith(":") else made.strip().removesuffix(","))
+    except SyntaxError:
+        return line
+    return made if ast.dump(again) == ast.dump(tree) else line
+
+
+_BRACKETS = ast.Call | ast.List | ast.Tuple | ast.Set | ast.Dict
+
+
+def _outermost(tree: ast.AST) -> Iterator[_BRACKETS]:
+    """Calls and displays that lie in no other that could be split."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, _BRACKETS):
+            yield node
+            if isinstance(node, ast.Call):
+                yield from _outermost(node.func)
+        elif not isinstance(node, ast.Lambda):
+            yield from _outermost(node)
+
+
+def _spans(node: Any, data: bytes) -> list[tuple[int, int]]:
+    """(start, end) of what stands between the commas, in bytes; empty where it cannot be split."""
+    if isinstance(node, ast.Call):
+        parts: list[Any] = [*node.args, *node.keywords]
+        if any(isinstance(item, ast.GeneratorExp) for item in parts):  # its place includes the call's own brackets
+            return []
+    elif isinstance(node, ast.Dict):
+        if None in node.keys:
+            return []
+        pairs: Any = zip(node.keys, node.values, strict=True)
+        return [(key.col_offset, value.end_col_offset) for key, value in pairs]
+    elif isinstance(node, ast.Tuple) and data[node.col_offset : node.col_offset + 1] != b"(":
+        return []
+    else:
+        parts = node.elts
+    return [(item.col_offset, item.end_col_offset) for item in parts]
 
 
 def double_quoted(code: str) -> str:
-    """Plain single-quoted strings of ``code`` with double quotes, as every common formatter writes them."""
-    edits: list[tuple[int, int, str]] = []
+    """Plain single-quoted strings of ``code`` with double quotes, as every common formatter writes them; characters
+    that cannot be seen are escaped."""
+    edits: list[tuple[int, int, int, str]] = []
     lines = code.splitlines(keepends=True)
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
             if token.type == tokenize.STRING and token.start[0] == token.end[0]:
                 match = re.fullmatch(r"([rRbBuU]*)'((?:[^'\\\"]|\\[^'\"])*)'", token.string)
-                if match and not token.string.endswith("'''"):
-                    edits.append((token.start[0] - 1, token.start[1], f'{match.group(1)}"{match.group(2)}"'))
+                plain = match and not token.string.endswith("'''")
+                text = f'{match.group(1)}"{match.group(2)}"' if match and plain else token.string
+                if not text.isascii() and text[0] not in "rR":
+                    text = "".join(map(_visible, text))
+                if text != token.string:
+                    edits.append((token.start[0] - 1, token.start[1], token.end[1], text))
     except (tokenize.TokenError, SyntaxError, IndentationError):
         return code
-    for row, column, text in edits:
-        lines[row] = lines[row][:column] + text + lines[row][column + len(text) :]
+    for row, start, end, text in reversed(edits):
+        lines[row] = lines[row][:start] + text + lines[row][end:]
     return "".join(lines)
+
+
+def _visible(character: str) -> str:
+    if character.isascii() or unicodedata.category(character)[0] not in "MCZ":
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def import_lines(names: dict[str, Origin]) -> list[str]:

@@ -27,6 +27,7 @@ from dsassist.errors import DsassistError, TestGenerationError
 __all__ = ["generate"]
 
 
+_AHEAD = 500 * 86400.0 + 7 * 3600  # another year, month, day, weekday and hour
 Callers = Callable[[Target], Mapping[Path, frozenset[int]] | None]
 
 
@@ -80,6 +81,7 @@ class _Run:
         self.sandbox: Sandbox | None = None
         self.total = 0
         self.done = 0
+        self.conftests = project.conftests(workspace)
 
     def close(self) -> None:
         if self.sandbox is not None:
@@ -88,9 +90,7 @@ class _Run:
     def _say(self, report: TargetReport, stage: str) -> None:
         self.on_progress(Progress(report.target, stage, self.done, self.total, report))
 
-    def _load(
-        self, probe: Probe, names: Sequence[project.ImportName], known: dict[str, tuple[str, str]]
-    ) -> dict[str, object]:
+    def _load(self, probe: Probe, names: Sequence[project.ImportName], ahead: float = 0.0) -> dict[str, object]:
         box = probe.sandbox
         roots = [box.work / name.root.relative_to(self.workspace) for name in names]
         answer = probe.ask(
@@ -101,9 +101,10 @@ class _Run:
                 "roots": [str(root) for root in roots],
                 "file": str(box.work / self.path.relative_to(self.workspace)),
                 "modules": [name.name for name in names],
-                "names": known,
+                "conftests": [str(box.work / path.relative_to(self.workspace)) for path in self.conftests],
+                "ahead": ahead,
             },
-            timeout=30.0,
+            timeout=min(30.0, self.options.seconds),
         )
         if not answer["ok"]:
             raise TestGenerationError(
@@ -128,14 +129,13 @@ class _Run:
             lambda: Sandbox(self.workspace, limits=self.options.limits, needed=needed)
         )
         probes = [Probe(box, self.python, seed=0), Probe(box, self.python, seed=4242)]
-        loaded = await asyncio.to_thread(self._load, probes[0], names, {})
+        loaded = await asyncio.to_thread(self._load, probes[0], names)
         module = str(loaded["module"])
         has = loaded["has"]
         has_pytest = isinstance(has, dict) and bool(has.get("pytest"))
         test_path, style = project.test_file(self.path, self.workspace, has_pytest=has_pytest)
-        existing = test_path.read_text(encoding="utf-8") if test_path.exists() else ""
-        with contextlib.suppress(DsassistError):
-            await asyncio.to_thread(self._load, probes[1], names, {})
+        existing = read_tree(test_path)[0] if test_path.exists() else ""
+        await self._second(probes, names)
         file = FileReport(self.path, test_path, style, [], str(box.confinement), str(self.python), existing=existing)
         there = ExistingTests(
             box,
@@ -167,13 +167,15 @@ class _Run:
             )
             try:
                 cases = await pipeline.cases()
-                proposed.append((pipeline, render(target.qualname, cases, style, _parameters(target), taken)))
+                proposed.append((pipeline, render(target, cases, style, _parameters(target), taken)))
             except TestGenerationError as error:
                 report.problem = str(error)
-                for position, probe in enumerate(probes):
-                    if probe.process.poll() is not None:
-                        probes[position] = Probe(box, self.python, seed=0 if position == 0 else 4242)
-                        await asyncio.to_thread(self._load, probes[position], names, {})
+                if probes[0].process.poll() is not None:
+                    probes[0] = Probe(box, self.python, seed=0)
+                    await asyncio.to_thread(self._load, probes[0], names)
+                if probes[1].process.poll() is not None:
+                    probes[1] = Probe(box, self.python, seed=4242)
+                    await self._second(probes, names)
             report.seconds = time.monotonic() - started
             self.done += 1
             self._say(report, "waiting for its fresh runs" if proposed and proposed[-1][0] is pipeline else "done")
@@ -192,6 +194,16 @@ class _Run:
             text = extend(existing, rendered, style, self.path.stem)
             file.text = formatted(text, self.workspace, test_path) if not existing else text
         return file
+
+    async def _second(self, probes: list[Probe], names: Sequence[project.ImportName]) -> None:
+        """Load the second process on another day; on this one where the module does not import so."""
+        try:
+            await asyncio.to_thread(self._load, probes[1], names, _AHEAD)
+        except DsassistError:
+            probes[1].close()
+            probes[1] = Probe(probes[0].sandbox, self.python, seed=4242)
+            with contextlib.suppress(DsassistError):
+                await asyncio.to_thread(self._load, probes[1], names)
 
     def _baseline(self, there: ExistingTests, target: Target) -> Callable[[Sequence[str]], Awaitable[Baseline]]:
         seconds = min(15.0, self.options.seconds / 4)
@@ -263,7 +275,9 @@ def _test_names(existing: str) -> set[str]:
 def _import_remedy(error: str, python: Path) -> str:
     if "ModuleNotFoundError" in error:
         return f"Install what is missing for {python}, or set testgen.python to the project's interpreter."
-    return "Nothing was changed."
+    if "SystemExit" in error:
+        return 'It runs as a program when it is imported: put that below `if __name__ == "__main__":`.'
+    return "What it needs on import (settings, files, a service) is not there in the sandbox; make it need them later."
 
 
 def _last_line(output: str) -> str:

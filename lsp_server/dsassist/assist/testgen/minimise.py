@@ -40,16 +40,18 @@ def smallest(
     """
     raising = [case for case in cases if case.arcs - covered or (covered and case.kills - dead)]
     killing = [case for case in raising if case.kills - dead]
+    meant = [case for case in killing if not case.stumbles]
     kept: list[Case] = []
     gone: set[int] = set(dead)
     reached: set[tuple[int, int]] = set(covered)
-    pool = list(killing)
+    pool = list(meant or killing)
     while pool and len(kept) < most:
         best = min(
             pool,
             key=lambda case: (
                 not (case.invariant and case.kills - gone),
                 not (case.kills - gone),
+                case.weak,
                 not (case.stated and case.arcs - reached),
                 case.mocks > 0,
                 not case.purpose,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 
 from dsassist.assist.testgen.case import Case
 
-__all__ = ["test_name"]
+__all__ = ["snake", "test_name"]
+
+_MOST = 88
 
 _SPECIAL = {
     "__init__": "constructor", "__new__": "constructor", "__post_init__": "constructor", "__len__": "len", "__eq__": "equality", "__ne__": "inequality",
@@ -22,16 +25,36 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")
 
 
-def test_name(qualname: str, cases: list[Case], taken: set[str]) -> str:
-    """``test_<owner>_<name>_<what happens>[_<for what>]``, not in ``taken``; it is added there."""
+def test_name(
+    qualname: str, cases: list[Case], taken: set[str], situation: str = "", parameters: Sequence[str] = ()
+) -> str:
+    """``test_<owner>_<name>[_<what happens>][_<when or for what>]``, not in ``taken``; it is added there."""
     *owner, name = qualname.split(".")
     subject = "_".join([*(snake(part) for part in owner), _SPECIAL.get(name, snake(name))])
-    base = f"test_{subject}_{_outcome(cases[0])}" if len(cases) == 1 else f"test_{subject}_{_outcomes(cases)}"
-    for candidate in (base, f"{base}_{_distinction(cases[0])}" if _distinction(cases[0]) else base):
-        if candidate not in taken:
+    told = _outcome(cases[0]) if len(cases) == 1 else _outcomes(cases)
+    if len(cases) == 1:
+        detail = _distinction(cases[0], parameters)
+    else:
+        detail = "_and_".join(keyword for keyword, _ in cases[0].arguments if keyword)
+        detail = f"with_{detail}" if detail else ""
+    plain = told.startswith("returns") or told in ("gives_expected_values", "runs")
+    parts = [
+        ("", situation) if plain else (told, situation),
+        ("", detail) if plain else (told, detail),
+        (told, ""),
+        (told, situation),
+        (told, detail),
+        (situation, detail),
+        (told, "_".join(filter(None, (situation, detail)))),
+    ]
+    if not situation or (detail and len(situation) > 32 and plain):
+        parts = parts[1:]
+    names = ["_".join(filter(None, ("test", subject, *part))) for part in parts if any(part)]
+    for candidate in names:
+        if candidate not in taken and len(candidate) <= _MOST:
             taken.add(candidate)
             return candidate
-    number = 2
+    base, number = min(names, key=len), 2
     while f"{base}_{number}" in taken:
         number += 1
     taken.add(f"{base}_{number}")
@@ -61,6 +84,8 @@ def _outcome(case: Case) -> str:
         return f"is_{right.lower()}"
     if left.startswith(("output.", "errors.")):
         return "prints"
+    if ".read_text(" in left or "tmp_path.iterdir()" in left:
+        return "writes_file" if ".read_text(" in left else "changes_folder"
     if not left.startswith(
         ("result", "list(result", "len(result", "sorted(result", "str(result", "repr(result", "type(result")
     ):
@@ -75,32 +100,30 @@ def _outcome(case: Case) -> str:
     return f"returns_{snake(word)}" if word.isidentifier() and word not in ("object",) else "returns"
 
 
-def _distinction(case: Case) -> str:
-    """What is special about the arguments: ``for_empty_text``, ``for_negative_int`` …"""
-    for keyword, code in case.arguments:
+def _distinction(case: Case, parameters: Sequence[str]) -> str:
+    """What is special about the arguments: ``for_empty_text``, ``for_negative_count``, ``for_name_ada`` …"""
+    labels = []
+    for position, (keyword, code) in enumerate(case.arguments):
+        if not keyword and 1 < len(parameters) > position:
+            keyword = snake(parameters[position])
         value = _literal(code) if not code.isidentifier() else _literal(_assigned(case, code))
         label = ""
         if value is None and code == "None":
-            label = "none"
+            label = f"{keyword}_none" if keyword else "none"
         elif isinstance(value, bool):
             label = f"{keyword}_{str(value).lower()}" if keyword else str(value).lower()
         elif isinstance(value, int | float):
-            label = (
-                "zero"
-                if value == 0
-                else "negative"
-                if value < 0
-                else f"{keyword}_{value}"
-                if keyword and isinstance(value, int)
-                else ""
-            )
+            label = "zero" if value == 0 else f"{value}".replace("-", "minus_").replace(".", "_")
+            label = f"{keyword}_{label}" if keyword else label
         elif isinstance(value, str | bytes | list | tuple | dict | set) and not value:
-            label = f"empty_{type(value).__name__}"
+            label = f"empty_{keyword or type(value).__name__}"
         elif isinstance(value, str | list | tuple | dict):
-            label = "_".join(filter(None, (keyword, _shown(value))))
-        if label:
-            return f"for_{label.strip('_')}"
-    return "without_arguments" if not case.arguments and case.source == "inputs" else ""
+            label = "_".join(filter(None, (keyword, _shown(value)))) if _shown(value) else ""
+        if label and re.fullmatch(r"\w+", label):
+            labels.append(snake(label))
+    if labels:
+        return f"for_{'_and_'.join(labels[:2])}" if len("".join(labels[:2])) < 30 else f"for_{labels[0]}"
+    return ""
 
 
 def _shown(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +15,14 @@ from dsassist.assist.testgen.case import Case, bare_module
 from dsassist.assist.testgen.probing import Probe
 from dsassist.assist.testgen.repair import repaired
 from dsassist.assist.testgen.report import TargetReport
+from dsassist.assist.testgen.settle import BLOCKED, about_result, body, sees_the_same, settle, usable
 from dsassist.assist.testgen.sources import Facts, Gaps, Helper, Seed, Source
 from dsassist.assist.testgen.sources.inputs import parameter_hints
 from dsassist.assist.testgen.sources.properties import properties
 from dsassist.errors import TestGenerationError
 
-__all__ = ["BLOCKED", "Pipeline"]
+__all__ = ["Pipeline"]
 
-BLOCKED = {
-    "network": "reaches for the network",
-    "processes": "starts processes",
-    "writes": "writes outside its scratch folder",
-    "environment": "reads files of this machine",
-    "input": "reads standard input",
-}
 _USELESS = {
     "setup": "its set-up fails",
     "timeout": "runs too long",
@@ -39,7 +33,7 @@ _USELESS = {
     "recursion": "recurses too deep",
     "crash": "raises by accident",
 }
-_SHORTLIST, _POOL = 48, 240
+_SHORTLIST, _POOL, _LINES = 48, 240, 8
 
 
 class Settings(Protocol):
@@ -126,11 +120,12 @@ class Pipeline:
         report.drop("existing tests do the same", len(self.stable) - raising if self.before.arcs else 0)
         report.drop("kills no planted bug", raising - killing)
         report.drop("redundant", killing - len(kept))
+        kept = await self._trimmed(kept)
         return sorted(kept, key=lambda case: (case.outcome == "raise", bool(case.invariant), not case.stated))
 
     # --- stages ------------------------------------------------------------------------------------------------
 
-    async def _explore(self, seeds: list[Seed]) -> list[Case]:
+    async def _explore(self, seeds: list[Seed], seconds: float = 0.0, draw: int = 0) -> list[Case]:
         report, target = self.report, self.facts.target
         found = await self._ask(
             0,
@@ -139,8 +134,8 @@ class Pipeline:
                 "qualname": target.qualname,
                 "hints": parameter_hints(self.facts),
                 "seeds": [seed.as_job() for seed in seeds],
-                "seconds": max(2.0, min(14.0, self.options.seconds / 4)),
-                "seed": self.options.seed,
+                "seconds": seconds or max(2.0, min(14.0, self.options.seconds / 4)),
+                "seed": self.options.seed + draw,
             },
         )
         self.lines = set(found["lines"])
@@ -167,7 +162,7 @@ class Pipeline:
 
     def _judged(self, everything: list[Case]) -> list[Case]:
         """Those that can become a test and do not contradict the docstring."""
-        good = [case for case in everything if _usable(case)]
+        good = [case for case in everything if usable(case)]
         good, suspicions = oracle.judge_examples(self.facts.target, good)
         self.report.suspicions += suspicions
         self.report.suspicions += oracle.contradictions(self.facts.target, good)
@@ -187,7 +182,34 @@ class Pipeline:
                 "seconds": min(15.0, self.options.seconds / 4),
             },
         )
-        return [case for case, again in zip(chosen, answer.get("answers", []), strict=False) if _settle(case, again)]
+        return [case for case, again in zip(chosen, answer.get("answers", []), strict=False) if settle(case, again)]
+
+    async def _trimmed(self, kept: list[Case]) -> list[Case]:
+        """``kept`` without lines of set-up that change neither what is seen nor what is noticed."""
+        short = {id(case): case for case in kept}
+        for depth in range(_LINES):
+            tried = []
+            for case in kept:
+                now, place = short[id(case)], len(case.setup) - 1 - depth
+                if place >= 0 and len(case.setup) > 1 and not case.invariant and self._left > 3:
+                    line = case.setup[place]
+                    setup = tuple(item for item in now.setup if item is not line)
+                    less = dataclasses.replace(now, setup=setup, job={**now.job, "setup": list(setup)})
+                    tried.append((case, less))
+            if not tried:
+                continue
+            jobs = [less.job for _, less in tried]
+            answer = await self._ask(0, {"op": "replay", "candidates": jobs, "seconds": 4.0})
+            for (case, less), again in zip(tried, answer.get("answers", []), strict=False):
+                if sees_the_same(less, again):
+                    short[id(case)] = less
+        shorter = [less for case in kept if (less := short[id(case)]) is not case]
+        known = {id(less): less.kills for less in shorter}
+        for less in shorter:
+            less.kills = frozenset()
+        fine = await self._kills(shorter, range(len(self.wrong)), 8.0, again=False)
+        good = {id(less) for less in fine if less.kills >= known[id(less)]}
+        return [less if id(less := short[id(case)]) in good else case for case in kept]
 
     async def _kills(self, cases: list[Case], among: Sequence[int], seconds: float, again: bool = True) -> list[Case]:
         """``cases`` that pass on the true code, with ``kills`` set. One whose assertions about what a call changed do
@@ -212,7 +234,7 @@ class Pipeline:
             noticed = {among[int(mutant)] for mutant, tests in scored["killed"].items() if number in tests}
             case.kills = case.kills | noticed
         fine = [case for number, case in enumerate(cases) if number not in broken]
-        retried = [case for number, case in enumerate(cases) if number in broken and again and _about_result(case)]
+        retried = [case for number, case in enumerate(cases) if number in broken and again and about_result(case)]
         return fine + await self._kills(retried, among, seconds / 2, again=False)
 
     async def _score(self, cases: list[Case], among: Sequence[int], seconds: float) -> None:
@@ -230,14 +252,14 @@ class Pipeline:
                 "qualname": self.facts.target.qualname,
                 "packages": ["hypothesis", "hypothesis.strategies"],
                 "seeds": [item.as_job(self.facts.module) for item in proposed],
-                "seconds": 6.0,
-                "limit": 3.0,
+                "seconds": 10.0,
+                "limit": 5.0,
             },
         )
         self._count(answer["counts"])
         tried = [Case.of(item) for item in answer["candidates"]]
         self.report.suspicions += oracle.broken_invariants(self.facts.target, tried)
-        fine = [case for case in tried if case.outcome == "return" and _usable(case)]
+        fine = [case for case in tried if case.outcome == "return" and usable(case)]
         for case in fine:
             case.stated = True
         # not replayed: sixty examples are no observation of one value, and the fresh runs have other seeds and zones
@@ -259,11 +281,13 @@ class Pipeline:
         await self._score(await self._replayed(chosen[:24]), alive, 8.0)
 
     async def _help(self, helper: Helper) -> None:
-        """Ask for what is still open; what fails is repaired by rules, then asked about once more, with the error."""
+        """Ask for what is still open; what fails is repaired by rules, then asked about once more, with the error. What
+        does not fail is where the search starts anew."""
+        tried: list[Seed] = []
         for turn in range(2):
             gaps = self.gaps()
             if not gaps.open or self._left < 5 or (turn and not self.failed):
-                return
+                break
             self.say("asking the model")
             seeds = await helper.help(self.facts, gaps)
             failed = await self._attempt(seeds)
@@ -271,6 +295,16 @@ class Pipeline:
             fixed = {code: repaired(known[code], error, self.facts) for code, error in failed if code in known}
             again = await self._attempt([seed for seed in fixed.values() if seed is not None])
             self.failed = [item for item in failed if fixed.get(item[0]) is None] + again
+            lost = {code for code, _ in (*failed, *again)}
+            tried += [
+                seed
+                for seed in (*seeds, *filter(None, fixed.values()))
+                if "\n".join([*seed.setup, seed.act]) not in lost
+            ]
+        if self.gaps().open and self._left > 8:
+            self.say("varying what the model wrote")
+            good = self._judged(await self._explore(tried, seconds=5.0, draw=1))
+            await self._score(await self._replayed(minimise.shortlist(good, _SHORTLIST)), range(len(self.wrong)), 12.0)
 
     async def _attempt(self, seeds: Sequence[Seed]) -> list[tuple[str, str]]:
         """Take ``seeds`` through every stage; those that failed, with the error."""
@@ -298,41 +332,5 @@ class Pipeline:
             missed=tuple(sorted(self.lines - covered - self.before.lines)),
             survivors=tuple(f"{item.line}: {item.change}" for n, item in enumerate(self.wrong) if n not in dead),
             failed=tuple(self.failed),
+            known=tuple(body(case) for case in minimise.smallest(self.stable, dead=self.before.killed)[0][:3]),
         )
-
-
-def _usable(case: Case) -> bool:
-    if set(case.job.get("flags", ())) & set(BLOCKED) or not case.job.get("good", True):
-        return False
-    if case.outcome == "return":
-        return bool(case.facts)
-    # what a stand-in makes standard functions raise says nothing about the target
-    return case.outcome == "raise" and bool(case.exception) and bool(case.arcs) and (case.purpose or not case.mocks)
-
-
-def _about_result(case: Case) -> bool:
-    """Leave the facts about the result; whether that is fewer, and any."""
-    about = [fact for fact in case.facts if re.search(r"\bresult\b", fact[0])]
-    fewer = 0 < len(about) < len(case.facts)
-    case.facts = about or case.facts
-    return fewer
-
-
-def _settle(case: Case, again: dict[str, object]) -> bool:
-    """Keep the facts that hold in the second process as well."""
-    if again.get("outcome") != case.outcome or again.get("kind") != case.kind:
-        return False
-    if case.outcome == "raise":
-        if again.get("match", "") != case.match:
-            case.match = ""
-        return True
-    other = again.get("facts")
-    known = {tuple(fact) for fact in other} if isinstance(other, list) else set()
-    case.facts = [fact for fact in case.facts if tuple(fact) in known]
-    if (
-        all(fact[1] == "isinstance" for fact in case.facts)
-        and case.job.get("facts")
-        and len(case.facts) < len(case.job["facts"])
-    ):
-        return False  # all that was specific was bound to the run
-    return bool(case.facts)

@@ -18,6 +18,7 @@ from dsassist.errors import TestGenerationError, WorkspaceError
 __all__ = [
     "ImportName",
     "Style",
+    "conftests",
     "find_python",
     "find_workspace",
     "import_names",
@@ -189,6 +190,12 @@ def usages(
             lines = known[path] if known is not None else None
             found.append(Usage(text, names[0].name if names else "", lines))
     return tuple(found)
+
+
+def conftests(workspace: Path) -> list[Path]:
+    """What pytest would run before the tests of the workspace's usual places, the outermost first."""
+    places = [workspace, *(workspace / name for name in ("tests", "test"))]
+    return [place / "conftest.py" for place in places if (place / "conftest.py").is_file()]
 
 
 def related_tests(path: Path, workspace: Path, names: set[str], *, limit: int = 12) -> list[Path]:

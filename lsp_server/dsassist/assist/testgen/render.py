@@ -13,10 +13,13 @@ from pathlib import Path
 from dsassist.assist.testgen.case import Case, Origin, double_quoted, import_lines, indented, redirected, wrapped
 from dsassist.assist.testgen.naming import snake, test_name
 from dsassist.assist.testgen.project import Style
+from dsassist.assist.testgen.situation import situations
+from dsassist.assist.testgen.target import Target
 
 __all__ = ["Rendered", "extend", "formatted", "grouped", "render"]
 
 _OBSERVED = "# Characterises today's behaviour."
+_WEAK = "# Another value in every run: only its type is asserted."
 _STATED = "# Stated by the docstring."
 _INVARIANT = {
     "round trip": "# What one function makes, the other takes back.",
@@ -39,12 +42,17 @@ class Rendered:
     target: str
 
 
-def grouped(cases: list[Case]) -> list[list[Case]]:
-    """Cases that differ in arguments and expected value only stand together, to become one parametrised test."""
+def grouped(cases: list[Case], told: list[str]) -> list[tuple[str, list[Case]]]:
+    """Cases in the same situation that differ in arguments and expected value only stand together, to become one
+    parametrised test. ``told`` names the situation of each."""
     groups: dict[object, list[Case]] = {}
-    for position, case in enumerate(cases):
-        groups.setdefault(_group_key(case) or position, []).append(case)
-    return list(groups.values())
+    phrases: dict[object, str] = {}
+    for position, (case, phrase) in enumerate(zip(cases, told, strict=True)):
+        known = _group_key(case)
+        key = (known, phrase) if known else position
+        groups.setdefault(key, []).append(case)
+        phrases[key] = phrase
+    return [(phrases[key], group) for key, group in groups.items()]
 
 
 def _group_key(case: Case) -> object:
@@ -73,17 +81,21 @@ def _arguments_text(case: Case) -> str:
     return "(" + ", ".join(f"{name}={code}" if name else code for name, code in case.arguments) + ")"
 
 
-def render(qualname: str, cases: list[Case], style: Style, parameters: list[str], taken: set[str]) -> list[Rendered]:
+def render(target: Target, cases: list[Case], style: Style, parameters: list[str], taken: set[str]) -> list[Rendered]:
     """Test functions for the kept ``cases`` of one target. ``parameters`` are the target's own parameter names."""
-    return [_one(qualname, group, style, parameters, taken) for group in grouped(cases)]
+    told = situations(target.node, cases)
+    made = []
+    for phrase, group in grouped(cases, told):
+        name = test_name(target.qualname, group, taken, phrase, parameters)
+        made.append(_one(target.qualname, name, group, style, parameters))
+    return made
 
 
-def _one(qualname: str, group: list[Case], style: Style, parameters: list[str], taken: set[str]) -> Rendered:
-    name = test_name(qualname, group, taken)
+def _one(qualname: str, name: str, group: list[Case], style: Style, parameters: list[str]) -> Rendered:
     if group[0].invariant:
         return _invariant(qualname, name, group[0])
     imports = {label: origin for case in group for label, origin in case.imports.items()}
-    lines = [_STATED if group[0].stated else _OBSERVED]
+    lines = [_STATED if group[0].stated else _WEAK if group[0].weak else _OBSERVED]
     decorator = ""
     arguments: list[str] = []
     if len(group) > 1:
@@ -174,6 +186,9 @@ def _body(case: Case, style: Style) -> tuple[list[str], dict[str, Origin]]:
             )
         return [*body, opener, indented(act)], needed
     facts = case.facts
+    if shown := re.search(r"\nresult = (\w+)$", act):  # what it changed, under its own name
+        act = act[: shown.start()]
+        facts = [(re.sub(r"\bresult\b", shown.group(1), left), relation, right) for left, relation, right in facts]
     if case.streams:
         needed |= {"contextlib": ("contextlib", ""), "io": ("io", "")}
         act = redirected(act, case.streams)

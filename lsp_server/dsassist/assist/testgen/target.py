@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import sys
+import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,13 +46,17 @@ def read_tree(path: Path) -> tuple[str, ast.Module]:
         TestGenerationError: it is not valid Python.
     """
     try:
-        source = path.read_text(encoding="utf-8")
+        with tokenize.open(path) as stream:  # heeds a coding line and a byte order mark
+            source = stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{path} cannot be read: {error}.") from error
+    except SyntaxError as error:
+        raise TestGenerationError(f"{path} is not valid Python: {error}.", remedy="Correct it first.") from error
     try:
         return source, ast.parse(source)
     except (SyntaxError, ValueError) as error:
-        raise TestGenerationError(f"{path} is not valid Python: {error}.", remedy="Correct it first.") from error
+        where = f"{error.msg}, line {error.lineno}" if isinstance(error, SyntaxError) else error
+        raise TestGenerationError(f"{path} is not valid Python: {where}.", remedy="Correct it first.") from error
 
 
 def in_file(path: Path) -> list[Target]:

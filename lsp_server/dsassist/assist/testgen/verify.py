@@ -13,7 +13,23 @@ from dsassist.assist.testgen.sandbox import Sandbox
 __all__ = ["Runner"]
 
 _SHUFFLE = '''"""Runs tests in an order drawn from the environment, and tells how each went."""
-import os, random
+import os, random, re
+
+LEFT_OUT = r"(-n|--numprocesses|--dist|--maxprocesses|--cov|--no-cov|--reruns|--timeout|--maxfail|--exitfirst$|-x$)"
+WITH_VALUE = r"-n|--(numprocesses|dist|maxprocesses|cov(-report|-config|-fail-under)?|reruns(-delay)?|timeout|maxfail)"
+
+
+def pytest_load_initial_conftests(early_config, parser, args):
+    # what measures coverage, starts workers or stops early is not for a run in the sandbox
+    kept, skip = [], False
+    for argument in args:
+        if skip and not argument.startswith("-"):
+            skip = False
+        elif re.match(LEFT_OUT, argument):
+            skip = re.fullmatch(WITH_VALUE, argument)
+        else:
+            kept, skip = [*kept, argument], False
+    args[:] = kept
 
 
 def pytest_collection_modifyitems(items):
@@ -67,10 +83,21 @@ class Runner:
         (tools / "_dsassist_unittest.py").write_text(_UNITTEST, encoding="utf-8")
         self.tools = tools
         self.path = os.pathsep.join(map(str, [*roots, tools]))
-        self.roots = os.pathsep.join(map(str, roots))
+        self.plain = False
+        """Whether the project's own ``addopts`` are left out, because a run with them breaks down in the sandbox."""
 
     def failures(self, file: Path, order: int, *, timeout: float) -> tuple[set[str], str]:
-        """Names of tests that fail in one fresh process, {"*"} when the run itself does, and the output."""
+        """Names of tests that fail in one fresh process, {"*"} when the run itself does, and the output.
+
+        The project's ``addopts`` are in force: a plugin that they name may change what tests see.
+        """
+        failed, output = self._failures(file, order, timeout)
+        if "*" in failed and self.style == "pytest" and not self.plain:
+            self.plain = True
+            failed, output = self._failures(file, order, timeout)
+        return failed, output
+
+    def _failures(self, file: Path, order: int, timeout: float) -> tuple[set[str], str]:
         environment = {
             "PYTHONPATH": self.path,
             "DSASSIST_ORDER": str(order),
@@ -82,7 +109,6 @@ class Runner:
                 str(self.python),
                 "-m",
                 "pytest",
-                str(file),
                 "-q",
                 "--no-header",
                 "-p",
@@ -90,13 +116,16 @@ class Runner:
                 "-p",
                 "no:xdist",
                 "-p",
+                "no:pytest_cov",
+                "-p",
                 "no:randomly",
                 "-p",
+                "no:rerunfailures",
+                "-p",
                 "_dsassist_shuffle",
-                "-o",
-                "addopts=",
+                *(["-o", "addopts="] if self.plain else []),
                 "--tb=line",
-                "-x" if order < 0 else "--maxfail=1000",
+                str(file),
             ]
         else:
             command = [str(self.python), str(self.tools / "_dsassist_unittest.py"), str(file)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pygls.uris import to_fs_path
+from pygls.uris import from_fs_path, to_fs_path
 
 from dsassist.assist import testgen
-from dsassist.errors import DsassistError, TestGenerationError
+from dsassist.errors import DsassistError, TestGenerationError, WorkspaceError
 from dsassist.server.app import Server
 from dsassist.server.edits import new_text
 from dsassist.server.progress import Progress
@@ -59,7 +60,7 @@ def register(server: Server) -> None:
         previous = running.pop(uri, None)
         if previous is not None:
             previous.cancel()
-        running[uri] = server.background(_generate(server, uri, line))
+        running[uri] = server.background(_told(server, uri, line))
 
     @server.command(CANCEL)
     async def cancel(uri: str) -> bool:
@@ -72,18 +73,43 @@ def _refuses_edits(client: types.ClientCapabilities) -> bool:
     return client.workspace is not None and client.workspace.apply_edit is False
 
 
+async def _told(server: Server, uri: str, line: int | None) -> None:
+    """Every failure is shown, the second time as well: somebody asked for it."""
+    try:
+        await _generate(server, uri, line)
+    except DsassistError as error:
+        server.window_show_message(types.ShowMessageParams(type=types.MessageType.Warning, message=str(error)))
+
+
+def _saved(server: Server, path: Path, text: str) -> None:
+    """Refuse what the editor holds in another state than the disk: the sandbox runs, and the edit changes, files.
+
+    Raises:
+        TestGenerationError: ``path`` is open with changes that are not saved.
+    """
+    document = server.documents.document(from_fs_path(str(path)) or "")
+    if document is not None and document.source.splitlines() != text.splitlines():
+        raise TestGenerationError(f"{path.name} has changes that are not saved.", remedy="Save it, then ask again.")
+
+
 async def _generate(server: Server, uri: str, line: int | None) -> None:
     name = to_fs_path(uri)
     if not name:
         raise TestGenerationError(f"{uri} is not a file.")
     path = Path(name)
+    try:
+        with contextlib.suppress(UnicodeDecodeError):  # written in another way than editors' text is compared with
+            _saved(server, path, await asyncio.to_thread(path.read_text, encoding="utf-8-sig"))
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}.", remedy="Save it first.") from error
     targets = await asyncio.to_thread(testgen.targets_of, path, line=line)
     workspace = await asyncio.to_thread(testgen.find_workspace, path)
     if not await _agreed(server, workspace):
         return
     settings = server.settings.testgen
     progress = Progress(server, "dsassist: generating tests")
-    await progress.begin(f"{len(targets)} function{'' if len(targets) == 1 else 's'}")
+    task = asyncio.current_task()
+    await progress.begin(f"{len(targets)} function{'' if len(targets) == 1 else 's'}", task.cancel if task else None)
     loop = asyncio.get_running_loop()
 
     def tell(step: testgen.Progress) -> None:
@@ -149,5 +175,6 @@ async def _deliver(server: Server, report: testgen.FileReport) -> None:
         )
         return
     before, after = report.existing, report.text
+    _saved(server, report.test_path, before)
     edit = new_text(server.client_capabilities, report.test_path, before, after, f"{kept} verified tests")
     await server.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit=edit, label="Generated tests"))

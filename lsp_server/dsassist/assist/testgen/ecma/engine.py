@@ -12,7 +12,7 @@ from typing import Any
 
 from dsassist.assist.testgen import minimise
 from dsassist.assist.testgen.case import Case
-from dsassist.assist.testgen.ecma import inputs, source
+from dsassist.assist.testgen.ecma import change, inputs
 from dsassist.assist.testgen.ecma.probe import probe_source
 from dsassist.assist.testgen.ecma.render import Call, extend, place_of_tests, specifier, written
 from dsassist.assist.testgen.ecma.runner import Runner, link_modules
@@ -25,6 +25,8 @@ from dsassist.errors import TestGenerationError
 __all__ = ["generate"]
 
 _LIMITS = Limits(memory_bytes=64 << 30, data_bytes=2 << 30)  # Node reserves address space that it never uses
+_AHEAD = (500 * 24 + 7) * 3_600_000
+"""Milliseconds: another year, month, day, weekday and hour."""
 
 
 def _silent(_: Progress) -> None:
@@ -116,7 +118,7 @@ class _Run:
         self, target: EcmaTarget, report: TargetReport
     ) -> tuple[list[Case], set[int], list[tuple[int, str, str]]]:
         arguments = inputs.calls(target, seed=self.options.seed)
-        counted, lines = source.instrumented(target, self.text)
+        counted, lines = change.instrumented(target, self.text)
         report.lines = len(lines)
         everything = list(range(len(arguments)))
         self._say(report, "calling it")
@@ -131,7 +133,7 @@ class _Run:
         self._say(report, "observing again")
         elsewhere: list[dict[int, dict[str, Any]]] = []
         for zone in ("Asia/Tokyo", "America/New_York") if seen else ():
-            again = await self._observe(target, arguments, [(0, counted, sorted(seen))], zone)
+            again = await self._observe(target, arguments, [(0, counted, sorted(seen))], zone, _AHEAD)
             elsewhere.append(_by_number(again, 0))
         # that nothing comes back says something only where something could
         answers = any(entry.get("value", "") not in ("", "undefined") for entry in seen.values())
@@ -145,10 +147,10 @@ class _Run:
         }
         report.funnel["stable"] = len(stable)
         report.drop("differs from run to run", len(fine) - len(stable))
-        cases = {number: _case(arguments[number], entry) for number, entry in stable.items()}
+        cases = {number: _case(arguments[number], entry, number // 8) for number, entry in stable.items()}
         short = minimise.shortlist(list(cases.values()), 40)
         chosen = [number for number, case in cases.items() if case in short]
-        wrong = source.mutants(target, self.text, seed=self.options.seed, limit=self.options.mutants)
+        wrong = change.mutants(target, self.text, seed=self.options.seed, limit=self.options.mutants)
         report.mutants = len(wrong)
         self._say(report, "planting bugs")
         variants = [(number + 1, text, chosen) for number, (_, _, text) in enumerate(wrong)]
@@ -170,6 +172,7 @@ class _Run:
         arguments: Sequence[Sequence[str]],
         variants: Sequence[tuple[int, str, Sequence[int]]],
         zone: str,
+        ahead: int = 0,
     ) -> list[dict[str, Any]]:
         """What each variant (number, text of the file, calls) did. One that hangs is ended, and the rest goes on."""
         assert self.box is not None
@@ -189,7 +192,7 @@ class _Run:
         raises = sorted(set(re.findall(r"new (\w+(?:Error|Exception))\b", self.text)))
         entries: list[dict[str, Any]] = []
         deadline = time.monotonic() + self.options.seconds / 2
-        patience = 5.0 if self.runner.kind == "node" else 15.0
+        patience = 3.0 if self.runner.kind == "node" else 15.0
         self.hung = self.ended = 0
         while loads and time.monotonic() < deadline:
             path = target.qualname.split(".") if not target.default else ["default", *target.qualname.split(".")[1:]]
@@ -197,7 +200,7 @@ class _Run:
             probe.write_text(code, encoding="utf-8")
             out.unlink(missing_ok=True)
             command = self.runner.command(box, probe, test=self.runner.kind != "node")
-            environment = self.runner.environment({"TZ": zone})
+            environment = self.runner.environment({"TZ": zone, "DSASSIST_AHEAD": str(ahead)})
             done = await asyncio.to_thread(
                 lambda command=command, environment=environment: box.run(  # type: ignore[misc]
                     command,
@@ -293,7 +296,7 @@ def _same(one: dict[str, Any], other: dict[str, Any] | None) -> bool:
     return other is not None and all(one.get(key) == other.get(key) for key in keys)
 
 
-def _case(arguments: Sequence[str], entry: dict[str, Any]) -> Case:
+def _case(arguments: Sequence[str], entry: dict[str, Any], rank: int) -> Case:
     call = Call(
         tuple(arguments),
         entry["outcome"],
@@ -308,7 +311,7 @@ def _case(arguments: Sequence[str], entry: dict[str, Any]) -> Case:
     arcs = frozenset(zip([0, *lines], lines, strict=False))
     act = ", ".join(arguments)
     case = Case((), act, entry["outcome"], [("result", "==", call.value)], {}, "inputs", arcs, kind=entry["kind"])
-    case.job = {"call": call, "rank": len(act) // 4}
+    case.job = {"call": call, "rank": rank + len(act) // 8}
     return case
 
 
@@ -327,7 +330,7 @@ def _failed(output: str, kind: str) -> set[str]:
     """Names of tests that failed; empty where the run itself did."""
     if kind == "node":
         return {
-            name.strip().replace("\\#", "#")
+            re.sub(r"\\(.)", r"\1", name.strip())
             for name in re.findall(r"^not ok \d+ - (.*?)(?: # .*)?$", output, re.MULTILINE)
         }
     start = output.find('{"num')

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Mapping
 
-from dsassist.assist.testgen.ecma.source import EcmaTarget, Parameter, literals, shapes
+from dsassist.assist.testgen.ecma.source import EcmaTarget, Parameter, examples, literals, shapes
 
 __all__ = ["calls"]
 
@@ -37,6 +37,18 @@ _BY_NAME = (
     (r"(str|string|text|name|word|label|message|prefix|suffix|separator|delimiter|url|path|key|title|slug|code|input|source|char|token)$", "string"),
 )  # fmt: skip
 
+
+_OPTIONS = re.compile(r"^(options|opts|config|settings|context|thisArg|guard|flags|loose)$")
+"""What JavaScript calls leave out, whatever the signature says."""
+
+_WORDS = {
+    "email": '"user@example.com"', "mail": '"user@example.com"', "url": '"https://example.com/a?x=1"', "uri": '"https://example.com/a?x=1"',
+    "ip": '"10.0.0.1"', "uuid": '"12345678-1234-4678-9234-567812345678"', "date": '"2024-01-15"', "iso": '"2024-01-15T10:30:00Z"',
+    "time": '"10:30"', "version": '"1.2.3"', "semver": '"1.2.3"', "color": '"#ff8800"', "hex": '"ff8800"', "json": '"{\\"a\\": 1}"',
+    "phone": '"+15550100123"', "html": '"<p class=\'a\'>x &amp; y</p>"', "path": '"/a/b.txt"', "query": '"a=1&b=2"', "mime": '"text/html"',
+    "base": '"aGVsbG8="', "locale": '"en-US"', "camel": '"fooBar"', "kebab": '"foo-bar"', "snake": '"foo_bar"', "range": '">=1.2.3 <2.0.0"',
+}  # fmt: skip
+"""Texts that a word in the name of a function or a parameter calls for."""
 
 _BY_USE = (
     (r"(?<![\w.]){name}(\?\.)?\(", "function"),
@@ -146,7 +158,12 @@ def _split(text: str, mark: str) -> list[str]:
     return [*parts, current.strip()] if current.strip() or parts else []
 
 
-def calls(target: EcmaTarget, *, seed: int = 0, most: int = 160) -> list[tuple[str, ...]]:
+def _told(name: str) -> list[str]:
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return [_WORDS[word.lower()] for word in words if word.lower() in _WORDS]
+
+
+def calls(target: EcmaTarget, *, seed: int = 0, most: int = 200) -> list[tuple[str, ...]]:
     """Arguments of calls: the ordinary one, every value once in its place, then combinations drawn by ``seed``."""
     generator = random.Random(seed)
     words, known = literals(target), shapes(target)
@@ -155,19 +172,31 @@ def calls(target: EcmaTarget, *, seed: int = 0, most: int = 160) -> list[tuple[s
     slots = []
     for parameter in target.parameters:
         own = values(parameter, body, known)
+        if own[0][0] in "\"'":
+            name = f"{parameter.name} {target.qualname}"
+            around = " ".join(target.path.parts[-4:-1])  # what the package is about
+            own = list(dict.fromkeys([*_told(name), *own[:3], *_told(around), *own[3:]]))
         quoted = [word for word in words if word[0] in "\"'"]
         numbers = [word for word in words if word[0] not in "\"'"]
         fitting = [*(quoted if own[0][0] in "\"'" else ()), *(numbers if own[0][0].isdigit() else ())]
         fitting += [f'"a{word[1:-1]}b"' for word in quoted if own[0][0] in "\"'" and '"' not in word[1:-1]]
         slots.append(list(dict.fromkeys([*own[:2], *fitting, *own[2:]])))
-    needed = sum(not parameter.optional for parameter in target.parameters)
+    typed = target.path.suffix in (".ts", ".mts", ".cts")
+    options = [
+        not typed and place > 0 and bool(_OPTIONS.search(item.name)) for place, item in enumerate(target.parameters)
+    ]
+    given = [not (item.optional or left) for item, left in zip(target.parameters, options, strict=True)]
+    needed = max((place + 1 for place, one in enumerate(given) if one), default=0)
     base = tuple(slot[0] for slot in slots[:needed])
-    made: dict[tuple[str, ...], None] = {base: None}
+    shown = [row for row in examples(target) if len(row) >= needed]
+    made: dict[tuple[str, ...], None] = dict.fromkeys([*shown, base])
     for place, slot in enumerate(slots):
         for value in slot:
-            row = [other[0] for other in slots[: max(place + 1, needed)]]
-            row[place] = value
-            made.setdefault(tuple(row))
+            for start in (base, *shown[:2]):
+                row = [*start, *(other[0] for other in slots[len(start) : place + 1])]
+                if place < len(row):
+                    row[place] = value
+                    made.setdefault(tuple(row))
     for _ in range(most * 3):
         if len(made) >= most or not slots:
             break

@@ -13,6 +13,15 @@ from pathlib import Path
 __all__ = ["probe_source"]
 
 _BODY = r"""
+const AHEAD = Number(process.env.DSASSIST_AHEAD ?? 0);
+if (AHEAD) {
+  // another day, for the second look
+  const Real = Date;
+  globalThis.Date = class Date extends Real {
+    constructor(...parts) { if (parts.length === 0) super(Real.now() + AHEAD); else super(...parts); }
+    static now() { return Real.now() + AHEAD; }
+  };
+}
 const write = (value, depth = 0, local = false) => {
   if (depth > 5) throw new Error("deep");
   if (value === null) return "null";
@@ -49,7 +58,8 @@ const observe = async (load, variant, numbers) => {
   let module;
   const note = (entry) => fs.appendFileSync(OUT, JSON.stringify({ variant, ...entry }) + "\n");
   try { module = await load(); } catch (error) { note({ failed: `${error?.name}: ${error?.message}` }); return; }
-  const found = PATH.reduce((place, name) => place?.[name], module) ?? PATH.reduce((place, name) => place?.[name], module?.default);
+  const found = PATH.reduce((place, name) => place?.[name], module) ?? PATH.reduce((place, name) => place?.[name], module?.default)
+    ?? (PATH.length === 1 && PATH[0] === "default" && typeof module === "function" ? module : undefined);
   if (typeof found !== "function") { note({ failed: `${PATH.join(".")} is not exported` }); return; }
   const owner = PATH.length > 1 ? (module[PATH[0]] ?? module.default?.[PATH[0]]) : undefined;
   for (const number of numbers) {

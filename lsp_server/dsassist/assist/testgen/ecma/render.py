@@ -91,9 +91,10 @@ def _name(target: EcmaTarget, call: Call, taken: set[str]) -> str:
     elif call.changed and call.value == "undefined":
         base = f"{subject} changes its argument"
     else:
-        base = f"{subject} gives {_WORDS.get(call.kind, call.kind)}"
+        told = call.value if len(call.value) <= 24 else _WORDS.get(call.kind, call.kind)
+        base = f"{subject} gives {told}"
     shown = ", ".join(call.arguments) if call.arguments else "nothing"
-    for name in (base, f"{base} for {shown}" if len(shown) < 48 else base):
+    for name in (f"{base} for {shown}" if len(shown) < 48 else base, base):
         if name not in taken:
             taken.add(name)
             return name
@@ -173,6 +174,7 @@ def extend(existing: str, tests: list[tuple[EcmaTarget, str]], runner: Runner, m
             head.append(f'import {{ {", ".join(wanted)} }} from "vitest";')
     missing = [name for name in named if not re.search(rf"(import|const)[^;]*\b{name}\b[^;]*(from|require)", existing)]
     if runner.commonjs:
+        head += [f'const {default} = require("{module}");'] if default else []
         head += [f'const {{ {", ".join(missing)} }} = require("{module}");'] if missing else []
     elif missing or default:
         parts = [*([default] if default else []), *([f"{{ {', '.join(missing)} }}"] if missing else [])]

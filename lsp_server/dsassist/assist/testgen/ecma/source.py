@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,12 +21,14 @@ __all__ = [
     "EcmaTarget",
     "Parameter",
     "changed",
+    "examples",
     "in_file",
-    "instrumented",
     "literals",
-    "mutants",
+    "parse",
     "select",
     "shapes",
+    "text_of",
+    "walk",
 ]
 
 SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".mts", ".cts")
@@ -80,7 +82,8 @@ def parse(path: Path, text: str) -> Node:
     return _parser(path.suffix).parse(text.encode()).root_node
 
 
-def _text(node: Node | None) -> str:
+def text_of(node: Node | None) -> str:
+    """Its source, "" for none."""
     return node.text.decode() if node is not None and node.text is not None else ""
 
 
@@ -104,7 +107,7 @@ def in_file(path: Path) -> list[EcmaTarget]:
         raise WorkspaceError(f"{path} cannot be read: {error}.") from error
     if root.has_error:
         raise TestGenerationError(f"{path} has a syntax error.", remedy="Correct it first.")
-    exported = _exported(root)
+    exported, standing = _exported(root), _default(root)
     found: list[EcmaTarget] = []
     for statement in root.children:
         default = statement.type == "export_statement" and any(child.type == "default" for child in statement.children)
@@ -115,34 +118,59 @@ def in_file(path: Path) -> list[EcmaTarget]:
         )
         public = statement.type == "export_statement"
         if inner.type in _FUNCTIONS or inner.type == "generator_function_declaration":
-            name = _text(inner.child_by_field_name("name"))
-            if name and (public or name in exported):
-                found.append(_target(path, name, inner, statement, default))
+            name = text_of(inner.child_by_field_name("name"))
+            if name and (public or name in exported or name == standing):
+                found.append(_target(path, name, inner, statement, default or (name == standing and not public)))
         elif inner.type in ("lexical_declaration", "variable_declaration"):
             for item in inner.named_children:
                 value = item.child_by_field_name("value")
-                name = _text(item.child_by_field_name("name"))
-                if value is not None and value.type in _FUNCTIONS and (public or name in exported):
-                    found.append(_target(path, name, value, statement, False))
+                name = text_of(item.child_by_field_name("name"))
+                if value is not None and value.type in _FUNCTIONS and (public or name in exported or name == standing):
+                    found.append(_target(path, name, value, statement, name == standing and not public))
+        elif default and (value := statement.child_by_field_name("value")) is not None and value.type in _FUNCTIONS:
+            found.append(_target(path, _named_after(path), value, statement, True))
         elif inner.type == "class_declaration":
-            owner = _text(inner.child_by_field_name("name"))
+            owner = text_of(inner.child_by_field_name("name"))
             body = inner.child_by_field_name("body")
             for item in body.named_children if body is not None and (public or owner in exported) else ():
-                name = _text(item.child_by_field_name("name"))
+                name = text_of(item.child_by_field_name("name"))
                 static = any(child.type == "static" for child in item.children)
                 if item.type == "method_definition" and static and name.isidentifier():
                     found.append(_target(path, f"{owner}.{name}", item, item, default))
     return [item for item in found if item.node.child_by_field_name("body") is not None]
 
 
+def _named_after(path: Path) -> str:
+    """A name for a function without one, from its file: ``to-case.js`` → ``toCase``."""
+    stem = path.parent.name if path.stem == "index" else path.stem
+    first, *rest = re.findall(r"[A-Za-z0-9]+", stem) or ["subject"]
+    name = first + "".join(part[:1].upper() + part[1:] for part in rest)
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in ("default", "new", "delete", "in") else "subject"
+
+
+def _default(root: Node) -> str:
+    """The name in ``export default name``, ``export { name as default }``, ``module.exports = name`` or, as compilers
+    write it, ``exports.default = name``; "" without one."""
+    for statement in root.children:
+        text = text_of(statement)
+        match = re.match(r"(?:export\s+default\s+|(?:module\.exports|exports\.default)\s*=\s*)(\w+)\s*;?$", text)
+        if match is not None:
+            return match.group(1)
+        if statement.type == "export_statement" and (match := re.search(r"\b(\w+)\s+as\s+default\b", text)):
+            return match.group(1)
+    return ""
+
+
 def _exported(root: Node) -> set[str]:
     """Names in ``export { … }``, ``module.exports = { … }`` and ``exports.name = …``."""
     found: set[str] = set()
     for statement in root.children:
-        text = _text(statement)
+        text = text_of(statement)
         if statement.type == "export_statement":
             found |= {
-                _text(node.child_by_field_name("name")) for node in walk(statement) if node.type == "export_specifier"
+                text_of(node.child_by_field_name("name"))
+                for node in walk(statement)
+                if node.type == "export_specifier" and node.child_by_field_name("alias") is None
             }
         elif match := re.match(r"module\.exports\s*=\s*\{([^}]*)\}", text):
             found |= {part.partition(":")[0].strip() for part in match.group(1).split(",")}
@@ -154,32 +182,64 @@ def _exported(root: Node) -> set[str]:
 def _target(path: Path, name: str, node: Node, statement: Node, default: bool) -> EcmaTarget:
     before = statement.prev_sibling
     document = (
-        _text(before) if before is not None and before.type == "comment" and _text(before).startswith("/**") else ""
+        text_of(before) if before is not None and before.type == "comment" and text_of(before).startswith("/**") else ""
     )
     place = node.child_by_field_name("parameters") or node.child_by_field_name("parameter")
-    parameters = tuple(_parameters(place))
+    parameters = tuple(_documented(item, document) for item in _parameters(place))
     return EcmaTarget(
         path, name, statement.start_point[0] + 1, statement.end_point[0] + 1, document, parameters, default, node
     )
+
+
+def _documented(parameter: Parameter, document: str) -> Parameter:
+    """``parameter`` with the type that ``@param {type} name`` gives it, where the code gives none."""
+    match = re.search(rf"@param\s+\{{([^}}]+)\}}\s+\[?{re.escape(parameter.name)}\b([^\n]*)", document)
+    if match is None or parameter.kind:
+        return parameter
+    kind = match.group(1).strip()
+    optional = parameter.optional or kind.endswith("=") or f"[{parameter.name}" in match.group()
+    kind = kind.strip("=!?").removeprefix("...").replace("*", "any").replace("Function", "function")
+    kind = {"Array": "array", "String": "string", "Number": "number", "Boolean": "boolean", "Object": "object"}.get(
+        kind, kind
+    )
+    return dataclasses.replace(parameter, kind=kind if kind != "any" else "", optional=optional)
+
+
+def examples(target: EcmaTarget) -> list[tuple[str, ...]]:
+    """Arguments of the calls that the function's comment shows, where they are literals."""
+    text = re.sub(r"^\s*(/\*\*|\*/|\*)", "", target.docstring, flags=re.MULTILINE)
+    found: dict[tuple[str, ...], None] = {}
+    for match in re.finditer(rf"(?<![\w$]){re.escape(target.qualname)}\(", text):
+        call = _parser(".js").parse(text[match.start() :].split("\n\n")[0].encode()).root_node
+        node = next((item for item in walk(call) if item.type == "call_expression"), None)
+        given = node.child_by_field_name("arguments") if node is not None and node.start_byte == 0 else None
+        if given is None or given.has_error or any(item.type in _BOUND for item in walk(given)):
+            continue
+        found[tuple(" ".join(text_of(item).split()) for item in given.named_children if item.type != "comment")] = None
+    return [row for row in found if all(len(code) < 160 for code in row)][:8]
+
+
+_BOUND = ("identifier", "shorthand_property_identifier", "template_substitution", "await_expression", "spread_element")
+"""What an example's arguments may not hold, for it would have to be made first."""
 
 
 def _parameters(place: Node | None) -> Iterator[Parameter]:
     if place is None:
         return
     if place.type == "identifier":  # x => …
-        yield Parameter(_text(place))
+        yield Parameter(text_of(place))
         return
     for item in place.named_children:
         if item.type == "comment":
             continue
         pattern = item.child_by_field_name("pattern") or item.child_by_field_name("left") or item
-        default = _text(item.child_by_field_name("value") or item.child_by_field_name("right"))
-        kind = _text(item.child_by_field_name("type")).lstrip(":").strip()
+        default = text_of(item.child_by_field_name("value") or item.child_by_field_name("right"))
+        kind = text_of(item.child_by_field_name("type")).lstrip(":").strip()
         rest = pattern.type == "rest_pattern"
-        name = _text(pattern.named_children[0] if rest else pattern)
+        name = text_of(pattern.named_children[0] if rest else pattern)
         optional = item.type == "optional_parameter" or bool(default) or rest
         shown = name if name.isidentifier() else "options"
-        fields = {_text(node) for node in walk(pattern) if node.type == "shorthand_property_identifier_pattern"}
+        fields = {text_of(node) for node in walk(pattern) if node.type == "shorthand_property_identifier_pattern"}
         if fields and not kind:
             kind = "{" + "; ".join(f"{field}: any" for field in sorted(fields)) + "}"
         yield Parameter(shown, kind, default, optional, rest)
@@ -224,8 +284,8 @@ def shapes(target: EcmaTarget) -> dict[str, str]:
     for node in walk(root):
         if node.type in ("interface_declaration", "type_alias_declaration"):
             body = node.child_by_field_name("body") or node.child_by_field_name("value")
-            found[_text(node.child_by_field_name("name"))] = re.sub(
-                r"/\*.*?\*/|//[^\n]*", "", _text(body), flags=re.DOTALL
+            found[text_of(node.child_by_field_name("name"))] = re.sub(
+                r"/\*.*?\*/|//[^\n]*", "", text_of(body), flags=re.DOTALL
             )
     return found
 
@@ -239,130 +299,18 @@ def literals(target: EcmaTarget) -> list[str]:
     constants = [
         item
         for item in root.children
-        if item.type in ("lexical_declaration", "export_statement") and "=>" not in _text(item)
+        if item.type in ("lexical_declaration", "export_statement") and "=>" not in text_of(item)
     ]
-    places = [target.node, *(item for item in constants if len(_text(item)) < 400 and "function" not in _text(item))]
+    places = [
+        target.node,
+        *(item for item in constants if len(text_of(item)) < 400 and "function" not in text_of(item)),
+    ]
     for node in (inner for place in places for inner in walk(place)):
-        if node.type == "string" and len(_text(node)) < 60:
-            found.append(_text(node))
+        if node.type == "string" and len(text_of(node)) < 60:
+            found.append(text_of(node))
         elif node.type == "number":
-            text = _text(node)
+            text = text_of(node)
             found.append(text)
             if re.fullmatch(r"\d{1,9}", text):
                 found += [str(int(text) + 1), str(int(text) - 1)]
     return list(dict.fromkeys(found))[:24]
-
-
-# --- changed copies --------------------------------------------------------------------------------------------------
-
-_SWAPPED = {
-    "<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"), "===": ("!==",), "!==": ("===",), "==": ("!=",), "!=": ("==",),
-    "+": ("-",), "-": ("+",), "*": ("+",), "/": ("*",), "%": ("*",), "**": ("*",), "&&": ("||",), "||": ("&&",), "??": ("&&",),
-    "+=": ("-=",), "-=": ("+=",), "*=": ("+=",), "++": ("--",), "--": ("++",),
-}  # fmt: skip
-
-
-_PAIRS = (("min", "max"), ("toLowerCase", "toUpperCase"), ("startsWith", "endsWith"), ("some", "every"), ("push", "unshift"),
-          ("pop", "shift"), ("floor", "ceil"), ("trimStart", "trimEnd"), ("padStart", "padEnd"), ("indexOf", "lastIndexOf"))  # fmt: skip
-_OPPOSITES = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}
-
-
-def mutants(target: EcmaTarget, text: str, *, seed: int = 0, limit: int = 40) -> list[tuple[int, str, str]]:
-    """(line, what was changed, the whole text of the file with that change), at most ``limit`` drawn by ``seed``."""
-    data = text.encode()
-    body = target.node.child_by_field_name("body")
-    assert body is not None
-    made: list[tuple[int, str, str]] = []
-    if body.type != "statement_block":
-        whole = (data[: body.start_byte] + b"undefined" + data[body.end_byte :]).decode()
-        made.append((body.start_point[0] + 1, "return undefined", whole))
-    for node in walk(body):
-        for change, start, end, new in _edits(node):
-            changed_text = (data[:start] + new.encode() + data[end:]).decode()
-            made.append((node.start_point[0] + 1, change, changed_text))
-    made = [item for item in made if not parse(target.path, item[2]).has_error]
-    if len(made) > limit:
-        made = random.Random(seed).sample(made, limit)
-    return sorted(made, key=lambda item: item[0])
-
-
-def _edits(node: Node) -> Iterator[tuple[str, int, int, str]]:
-    """(description, first byte, last byte, new text)."""
-    if node.type in ("binary_expression", "augmented_assignment_expression", "update_expression"):
-        operator = node.child_by_field_name("operator")
-        if operator is not None:
-            for new in _SWAPPED.get(_text(operator), ()):
-                yield f"{_text(operator)} → {new}", operator.start_byte, operator.end_byte, new
-    elif node.type in ("if_statement", "while_statement", "ternary_expression"):
-        condition = node.child_by_field_name("condition")
-        if condition is not None:
-            new = f"(!({_text(condition)}))"
-            yield "negate the condition", condition.start_byte, condition.end_byte, new
-    elif node.type == "member_expression":
-        name = node.child_by_field_name("property")
-        opposite = _OPPOSITES.get(_text(name))
-        if name is not None and opposite:
-            yield f"{_text(name)} → {opposite}", name.start_byte, name.end_byte, opposite
-    elif node.type == "return_statement" and node.named_children:
-        value = node.named_children[0]
-        yield "return undefined", value.start_byte, value.end_byte, "undefined"
-    elif node.type == "number":
-        yield f"{_text(node)} + 1", node.start_byte, node.end_byte, f"({_text(node)} + 1)"
-    elif (
-        node.type == "string"
-        and node.parent is not None
-        and node.parent.type not in ("literal_type", "import_statement")
-    ):
-        quote = _text(node)[0]
-        yield "change the text", node.start_byte, node.end_byte, f"{_text(node)[:-1]}XX{quote}"
-    elif node.type in ("true", "false"):
-        new = "false" if node.type == "true" else "true"
-        yield f"{node.type} → {new}", node.start_byte, node.end_byte, new
-    elif node.type == "expression_statement" and node.named_children[0].type in (
-        "call_expression",
-        "assignment_expression",
-    ):
-        yield f"remove `{_text(node).splitlines()[0][:50]}`", node.start_byte, node.end_byte, ";"
-    elif node.type == "throw_statement":
-        yield "remove the throw", node.start_byte, node.end_byte, ";"
-
-
-def instrumented(target: EcmaTarget, text: str) -> tuple[str, set[int]]:
-    """The file with a counter before every statement of the function, and the lines (1-based) that are counted."""
-    body = target.node.child_by_field_name("body")
-    assert body is not None
-    inserts: list[tuple[int, str]] = []
-    lines: set[int] = set()
-    if body.type != "statement_block":  # an arrow function without braces
-        lines.add(body.start_point[0] + 1)
-        inserts += [(body.start_byte, f"(globalThis.__dsassist?.({body.start_point[0] + 1}), "), (body.end_byte, ")")]
-    for node in walk(body):
-        parent = node.parent
-        if parent is None or not node.is_named or node.type == "comment":
-            continue
-        if parent.type in ("statement_block", "switch_case", "switch_default") and node != parent.child_by_field_name(
-            "value"
-        ):
-            if node.type in (
-                "function_declaration",
-                "class_declaration",
-                "interface_declaration",
-                "type_alias_declaration",
-            ):
-                continue
-            lines.add(node.start_point[0] + 1)
-            inserts.append((node.start_byte, f"globalThis.__dsassist?.({node.start_point[0] + 1}); "))
-        elif node.type.endswith("_statement") and node.type != "statement_block" and parent.type in (
-            "if_statement", "else_clause", "for_statement", "for_in_statement", "while_statement",
-        ) and node != parent.child_by_field_name("condition"):  # fmt: skip
-            if node.type == "if_statement" or parent.child_by_field_name("initializer") == node:
-                continue
-            lines.add(node.start_point[0] + 1)
-            inserts += [
-                (node.start_byte, f"{{ globalThis.__dsassist?.({node.start_point[0] + 1}); "),
-                (node.end_byte, " }"),
-            ]
-    data = text.encode()
-    for place, new in sorted(inserts, key=lambda item: item[0], reverse=True):
-        data = data[:place] + new.encode() + data[place:]
-    return data.decode(), lines

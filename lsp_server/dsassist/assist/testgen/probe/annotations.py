@@ -1,4 +1,4 @@
-"""Annotations as objects, and the classes below a class."""
+"""Annotations as objects, the classes below a class and its methods."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import inspect
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["hints_of", "subclasses"]
+__all__ = ["hints_of", "methods", "subclasses"]
 
 _PLACES = ("typing", "collections", "types", "datetime", "pathlib", "io", "typing_extensions")
 
@@ -68,3 +69,14 @@ def subclasses(kind: type) -> list[type]:
                 pending.append(below)
     top = kind.__module__.partition(".")[0]
     return [item for item in found if item.__module__.partition(".")[0] == top and abc.ABC not in item.__bases__]
+
+
+def methods(kind: type) -> Iterator[tuple[str, types.FunctionType]]:
+    """Public methods of ``kind`` and of the classes of its distribution that it inherits from."""
+    top, seen = kind.__module__.partition(".")[0], set[str]()
+    for owner in kind.__mro__:
+        if owner.__module__.partition(".")[0] == top:
+            for name, item in list(vars(owner).items()):
+                if not name.startswith("_") and name not in seen and inspect.isfunction(item):
+                    seen.add(name)
+                    yield name, item

@@ -17,7 +17,8 @@ from _dsassist_probe.annotations import hints_of, subclasses
 from _dsassist_probe.combine import call_text, interleaved, setups, unique
 from _dsassist_probe.literal import quote
 from _dsassist_probe.names import Names, Unnameable
-from _dsassist_probe.plain import ABSTRACT, BY_TYPE, FILE, STANDARD, Value, named
+from _dsassist_probe.plain import ABSTRACT, BY_TYPE, FILE, FOLDER, STANDARD, Value, named
+from _dsassist_probe.regex import matching
 
 __all__ = ["Builder"]
 
@@ -38,6 +39,8 @@ class Builder:
     def of_kind(self, kind: str, name: str = "") -> list[Value]:
         """Values of a plain kind: a key of ``BY_TYPE`` or one of path, stream, file, datetime, timedelta."""
         if kind == "path":
+            if re.search(r"dir|folder", name):
+                return [FOLDER, Value("tmp_path"), *self.text(name)]
             if self.prefer_files:
                 return [FILE, Value("str(path)", FILE.setup), *self.text(name)]
             return [*self.text(name), FILE, *self.standard("pathlib.Path")]
@@ -47,7 +50,10 @@ class Builder:
             return self.standard(f"datetime.{kind}")
         if kind == "str":
             return self.text(name)
-        return [Value(code) for code in BY_TYPE.get(kind, ())]
+        told, codes = named(name) if name else ("", ())
+        numbers = {"int", "float", "number"}
+        fitting = codes if told == kind or {told, kind} <= numbers else ()
+        return list(unique([Value(code) for code in (*fitting, *BY_TYPE.get(kind, ()))]))
 
     def text(self, name: str) -> list[Value]:
         """Strings, those first that the parameter's name suggests."""
@@ -56,7 +62,15 @@ class Builder:
 
     def standard(self, path: str) -> list[Value]:
         """Values of a standard class known by its dotted path."""
-        return [Value(self._imported(template)) for template in STANDARD.get(path, ())]
+        found = [Value(self._imported(template)) for template in STANDARD.get(path, ())]
+        if path in ("re.Match", "re.Pattern"):  # the module's own patterns say what it looks for
+            patterns = [(name, item) for name, item in vars(self.module).items() if isinstance(item, re.Pattern)]
+            for name, pattern in patterns[:6]:
+                code = self.names.ref(self.module.__name__, name)
+                texts = matching(pattern.pattern) if isinstance(pattern.pattern, str) else []
+                made = [f"{code}.search({quote(text)})" for text in texts] if path == "re.Match" else [code]
+                found = [*map(Value, made), *found]
+        return found
 
     def _imported(self, template: str) -> str:
         def name(match: re.Match[str]) -> str:
@@ -184,7 +198,7 @@ class Builder:
             memoryview,
         ):
             if kind is float:
-                return [*self.of_kind("float"), Value("3")]
+                return [*self.of_kind("float", name), Value("3")]
             return self.of_kind(kind.__name__, name)
         if module in ("typing", "collections.abc") and qualname in ABSTRACT:
             return self.of_kind(ABSTRACT[qualname], name)
@@ -257,39 +271,6 @@ class Builder:
             self._instances[kind] = kept
         return kept
 
-    def used(self, kind: type, fresh: list[Value], target: str, variable: str) -> list[Value]:
-        """Objects of ``kind`` on which methods that change state were called first, bound to ``variable``."""
-        made: list[Value] = []
-        if not fresh or fresh[0].mock:
-            return made
-        for name, item in list(vars(kind).items()):
-            if name == target or name.startswith("_") or not inspect.isfunction(item):
-                continue
-            changing = re.match(
-                r"(add|append|push|put|set|insert|update|extend|register|write|feed|load|open|start|enqueue|enter|include|mark)",
-                name,
-            )
-            if not changing and item.__annotations__.get("return", ...) not in (None, "None"):
-                continue
-            try:
-                slots = self.parameters(item, 1)[1:]
-            except (ValueError, TypeError):
-                continue
-            needed = [slot for slot in slots if slot[1]]
-            for pick in (0, 1):
-                picks = [(keyword, values[min(pick, len(values) - 1)]) for keyword, _, values, _ in needed if values]
-                if len(picks) == len(needed) and not any(value.mock for _, value in picks):
-                    call = call_text(f"{variable}.{name}", [(keyword, value.code) for keyword, value in picks])
-                    setup = (
-                        *setups([value for _, value in picks]),
-                        *fresh[0].setup,
-                        f"{variable} = {fresh[0].code}",
-                        call,
-                    )
-                    made.append(Value(variable, setup))
-        made = unique(made)[:12]
-        return [value for value, fine in zip(made, self.valid(made)) if fine][:6]  # noqa: B905
-
     def _attempts(self, kind: type, depth: int) -> list[Value]:
         found: list[Value] = []
         for name, thing in list(vars(self.module).items()):
@@ -343,23 +324,27 @@ class Builder:
             picks = [(keyword, values[min(pick, len(values) - 1)]) for keyword, _, values, _ in needed if values]
             if len(picks) == len(needed):
                 calls.append(picks)
-        for position in range(len(needed)):
-            for value in needed[position][2][1:4]:
-                if calls:
+        if calls:
+            optional = [
+                (keyword or name, values) for keyword, required, values, name in slots if not required and values
+            ]
+            plain = [(name, values) for name, values in optional if not values[0].mock]
+            if len(plain) > 1:  # everything that can be given, then each alone
+                calls.insert(1, [*calls[0], *((name, values[0]) for name, values in plain[:8])])
+            calls[2:2] = [[*calls[0], (name, values[0])] for name, values in optional[:6]]
+            for position in range(len(needed)):
+                for value in needed[position][2][1:4]:
                     changed = list(calls[0])
                     changed[position] = (changed[position][0], value)
                     calls.append(changed)
-        if calls:
-            for keyword, required, values, name in slots:
-                if not required and keyword != "*":
-                    calls += [[*calls[0], (keyword or name, value)] for value in values[:3]]
+            calls += [[*calls[0], (name, value)] for name, values in optional for value in values[1:3]]
         return [
             Value(
                 call_text(code, [(name, value.code) for name, value in call]),
                 setups([value for _, value in call]),
                 any(value.mock for _, value in call),
             )
-            for call in calls[:18]
+            for call in calls[:20]
         ]
 
     def parameters(self, target: Any, depth: int) -> list[tuple[str, bool, list[Value], str]]:
@@ -380,11 +365,22 @@ class Builder:
             slots.append((keyword, parameter.default is parameter.empty, unique(values), parameter.name))
         return slots
 
+    def rows(self, names: list[str]) -> list[list[str]]:
+        """Arguments for parameters of which only the names are known: ordinary ones, then each varied alone."""
+        values = [[value.code for value in self.guess(name) if not value.setup] for name in names]
+        base = [codes[0] for codes in values]
+        varied = [
+            [*base[:place], code, *base[place + 1 :]] for place, codes in enumerate(values) for code in codes[1:8]
+        ]
+        return [base, *varied]
+
     def guess(self, name: str, default: Any = inspect.Parameter.empty) -> list[Value]:
         """Values by the parameter's default and name alone."""
         found: list[Value] = []
         if default is not inspect.Parameter.empty and default is not None:
             found += self.of(type(default), name, _DEPTH - 1)
+            if not found and isinstance(default, types.FunctionType | types.BuiltinFunctionType):
+                found += self.of_kind("callable")
         kind = named(name)[0]
         if kind:
             found += self.of_kind(kind, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import copy
+import inspect
 import io
 import os
 import re
@@ -22,6 +23,7 @@ from typing import Any
 from unittest.mock import NonCallableMock
 
 from _dsassist_probe import confine, fork
+from _dsassist_probe.files import changes, held
 from _dsassist_probe.guard import Guard
 from _dsassist_probe.literal import Unwritable, quote
 from _dsassist_probe.names import Names, Unnameable
@@ -72,6 +74,20 @@ def whole_text(message: str) -> str:
     pattern = f"^{escaped}$" if ends else f"^{escaped}"
     raw = "\\" in pattern and "\\\\" not in pattern and '"' not in pattern and pattern.isprintable()
     return f'r"{pattern}"' if raw else quote(pattern)
+
+
+def called_with(value: Any) -> list[str] | None:
+    """Names of the parameters that a function among results needs; None for what is no function."""
+    if not callable(value) or isinstance(value, type | NonCallableMock) or hasattr(value, "__set__"):
+        return None
+    if type(value).__module__ not in ("builtins", "functools"):
+        return None
+    try:
+        parameters = inspect.signature(value).parameters.values()
+    except (ValueError, TypeError):
+        return ["value"]
+    needed = [item.name for item in parameters if item.default is item.empty and item.kind.value < 2]
+    return (needed or ["value"] * any(item.kind.value == 2 for item in parameters)) if len(needed) <= 3 else None
 
 
 class Executor:
@@ -138,6 +154,8 @@ class Executor:
                 stream.truncate()
             shared = self._shared() if "read" not in candidate else {}
             before = {name: self._state(namespace.get(name)) for name in candidate.get("watch", ())}
+            given = any("tmp_path" in code for code in (*candidate["setup"], candidate["act"]))
+            files = held(folder) if given else {}
             try:
                 with fork.time_limit(self.call_limit), tracer:
                     exec(code, namespace)
@@ -156,12 +174,16 @@ class Executor:
                         printed = {"output": captured.getvalue(), "errors": complaints.getvalue()}
                         facts = self._facts(namespace, candidate, before, printed)
                         facts += self._shared_facts(shared, namespace, candidate, answer)
+                        if given:
+                            facts += changes(files, held(folder), candidate["setup"], self.observer.literals)
                 except fork.TooLong:
                     facts = []
                 answer["facts"] = (
                     facts if "property" not in candidate else [["property", "holds", candidate["property"]]]
                 )
                 answer["kind"] = type(namespace.get("result")).__name__
+                if (wanted := called_with(namespace.get("result"))) is not None:
+                    answer["callable"] = wanted
 
         try:
             flags = self.guard.watched(perform)
@@ -198,7 +220,8 @@ class Executor:
             if isinstance(before[name], list) and len(changed) > 1:
                 known = {(fact[0].removeprefix("x"), *fact[1:]) for fact in before[name]}
                 changed = [item for item in changed if (item[0].removeprefix(name), *item[1:]) not in known]
-            facts += changed[:4]
+            public = [fact for fact in changed if not re.search(r"\._", fact[0])]
+            facts += (public or changed)[:4]
         for name in candidate.get("read", ()):
             facts += self.observer.facts(namespace[name], name)
         for stream, text in printed.items():
@@ -264,11 +287,12 @@ class Executor:
 
     def _all(self, value: Any, name: str) -> list[Fact]:
         """Facts about every attribute that is stored, to see what a call changed: to look must change nothing."""
-        ordinary, self.observer.most, self.observer.properties = self.observer.most, 30, False
+        observer = self.observer
+        ordinary, observer.most, observer.properties, observer.literals.calm = observer.most, 30, False, True
         try:
-            return list(self.observer.facts(value, name))
+            return list(observer.facts(value, name))
         finally:
-            self.observer.most, self.observer.properties = ordinary, True
+            observer.most, observer.properties, observer.literals.calm = ordinary, True, False
 
     def _mock_facts(self, mock: NonCallableMock, name: str) -> list[Fact]:
         calls = [call for call in mock.mock_calls if "__" not in call[0]]
@@ -301,7 +325,8 @@ class Executor:
         inside = any(filename == self.target[0] for filename, _ in frames)
         answer["where"] = next((line for filename, line in reversed(frames) if filename == self.target[0]), 0)
         answer["purpose"] = inside and on_purpose
-        answer["ordinary"] = inside and isinstance(error, _ORDINARY)
+        # … unless it comes from the test's own code, a function that it hands over
+        answer["ordinary"] = inside and isinstance(error, _ORDINARY) and frames[-1][0] not in ("<act>", "<setup>")
         try:
             answer["type"] = self.names.of(type(error))
         except Unnameable:

@@ -131,6 +131,8 @@ def _serve(
                 answer = {"outcome": "memory"}
             except RecursionError:
                 answer = {"outcome": "recursion"}
+            except Exception as error:  # noqa: BLE001 - looking at foreign objects runs foreign code
+                answer = {"outcome": "setup", "error": f"{type(error).__name__}: {error}"[:300], "flags": []}
             data = json.dumps(answer).encode() + b"\n"
             while data:
                 data = data[os.write(writer, data) :]

@@ -40,6 +40,8 @@ class Literals:
 
     def __init__(self, names: Names, private: list[str]) -> None:
         self.names, self.private = names, private
+        self.calm = False
+        """Whether to leave alone what code of the user's would have to tell: it may change what it looks at."""
 
     def write(self, value: object) -> str:
         """Code for ``value``, at most ``MAX_CHARACTERS`` long.
@@ -180,7 +182,12 @@ class Literals:
         return self._own_repr(kind, value)
 
     def _own_repr(self, kind: type, value: Any) -> str:
-        text = repr(value)
+        if self.calm and isinstance(kind.__repr__, types.FunctionType) and kind.__module__ != "collections":
+            raise Unwritable("its repr is the user's")
+        try:
+            text = repr(value)
+        except Exception as error:  # noqa: BLE001 - it is the user's code
+            raise Unwritable(f"its repr raises {type(error).__name__}") from None
         name = kind.__qualname__
         if not text.startswith(f"{name}(") or len(text) > MAX_CHARACTERS or not self.text_is_stable(text):
             raise Unwritable(name)

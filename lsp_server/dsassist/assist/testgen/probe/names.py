@@ -87,7 +87,12 @@ class Names:
         """What the names in ``codes`` stand for."""
         found: dict[str, object] = {"__name__": "dsassist_probe_test"}
         for name in self.used("\n".join(codes)):
-            module, attribute = self.table[name]
-            target: object = importlib.import_module(module)
-            found[name] = getattr(target, attribute) if attribute else target
+            found[name] = self.resolved(self.table[name])
         return found
+
+    @staticmethod
+    def resolved(origin: tuple[str, str]) -> object:
+        """What an import of ``origin`` gives."""
+        module, attribute = origin
+        target: object = importlib.import_module(module)
+        return getattr(target, attribute) if attribute else target

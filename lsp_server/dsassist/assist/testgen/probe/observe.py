@@ -6,6 +6,7 @@ Relations: ``==``, ``is``, ``isinstance``, ``approx`` (right is a literal with f
 from __future__ import annotations
 
 import itertools
+import re
 import types
 from collections.abc import Generator, Iterator, Mapping, Set
 from typing import Any
@@ -52,8 +53,11 @@ class Observer:
             return [[name, "is", repr(value)]]
         try:
             code = self.literals.write(value)
-        except Unwritable:
-            return self._partial(value, name, depth)
+        except Exception:  # noqa: BLE001 - no literal; or what the user's own methods raise
+            try:
+                return self._partial(value, name, depth)
+            except Exception:  # noqa: BLE001 - the same
+                return self._kind(value, name)
         if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
             return [[name, "is", code]]
         return [[name, "approx" if _has_float(value) and _flat(value) else "==", code]]
@@ -73,7 +77,7 @@ class Observer:
         facts: list[Fact] = self._kind(value, name)
         if depth < 2:
             facts += self._attributes(value, name, depth)
-        if depth == 0:
+        if depth == 0 and self.properties:
             facts += self._described(value, name)
         return facts
 
@@ -133,6 +137,8 @@ class Observer:
         for attribute in [*public, *private]:
             if len(facts) >= (self.most if depth == 0 else 4):
                 break
+            if self.properties and facts and attribute in private:
+                break  # what is private says something only where nothing else does
             try:
                 item = getattr(value, attribute)
             except Exception:  # noqa: BLE001 - a property may raise anything
@@ -152,7 +158,8 @@ class Observer:
                 names += [
                     name for name, item in vars(kind).items() if isinstance(item, property) and not name.startswith("_")
                 ]
-        return [name for name in dict.fromkeys(names) if not name.startswith("__") and name.isidentifier()]
+        # not those that only their own class can name
+        return [name for name in dict.fromkeys(names) if name.isidentifier() and not re.match(r"__|_\w+?__\w", name)]
 
     def _described(self, value: Any, name: str) -> list[Fact]:
         kind = type(value)

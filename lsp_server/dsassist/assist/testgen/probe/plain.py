@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "STANDARD", "Value", "named"]
+__all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "FILE", "FOLDER", "STANDARD", "Value", "named", "suggested"]
 
 
 class Value(NamedTuple):
@@ -40,8 +40,8 @@ BY_TYPE: dict[str, tuple[str, ...]] = {
     "slice": ("slice(1, 3)", "slice(None)"),
     "object": ('"hello"', "1", "None", "[1, 2]", "object()"),
     "type": ("int", "str", "dict"),
-    "callable": ("lambda *args, **kwargs: args[0] if args else None", "len", "str", "bool", "lambda *args, **kwargs: None", "lambda x: x > 1",
-                 "lambda x, y: x + y"),
+    "callable": ("str", "lambda value: value", "len", "bool", "lambda *args: None", "lambda value: value > 1", "lambda first, second: first",
+                 "lambda *args, **kwargs: args[0] if args else None"),
     "iterator": ("iter([1, 2, 3])", "iter([])", 'iter(["a", "b"])'),
     "number": ("3", "1.5", "0", "-1", "100"),
     "exception": ('ValueError("bad value")', 'KeyError("missing")', "Exception()"),
@@ -125,23 +125,52 @@ ABSTRACT = {
     "ItemsView": "list",
 }
 
+FOLDER = Value("tmp_path", ('(tmp_path / "sample.txt").write_text("line one\\n")',))
 FILE = Value("path", ('path = tmp_path / "sample.txt"', 'path.write_text("line one\\nline two\\n")'))
 
 # (pattern of the name, types it suggests, codes it suggests), the first match wins
 BY_NAME: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"^(is_|has_|should_|allow_|use_|enable|strict|verbose|force|reverse|recursive|ignore_|inplace|debug|quiet|flag)", "bool", ()),
+    (r"(^|_)(base|radix)$", "int", ("10", "16", "2")),
+    (r"(^|_)year$", "int", ("2024", "1900", "2023")),
+    (r"(^|_)month$", "int", ("2", "12", "0")),
+    (r"(^|_)day$", "int", ("29", "1", "31")),
+    (r"(^|_)hours?$", "int", ("10", "0", "23")),
+    (r"(^|_)(minutes?|seconds?)$", "int", ("30", "0", "59")),
+    (r"(^|_)port$", "int", ("8080", "0")),
+    (r"(^|_)(percent|percentage)$", "number", ("50", "0", "100")),
+    (r"(^|_)status(_code)?$", "int", ("200", "404")),
+    (r"(^|_)age$", "int", ("30", "0")),
     (r"^(n|i|j|k|m|count|num|size|length|width|height|depth|level|index|idx|limit|maxsize|step|indent|port|year|position|pos|start|end|stop|offset"
-     r"|times|total|max_\w+|min_\w+|n_\w+|num_\w+|\w+_count|\w+_size|\w+_length|\w+_width|base|precision|digits|seed|timeout|lineno|line_number|code)$", "int", ()),
+     r"|times|total|max_\w+|min_\w+|n_\w+|num_\w+|\w+_count|\w+_size|\w+_length|\w+_width|base|precision|digits|seed|timeout|lineno|line_number|code|capacity|maxlen|retries|attempts|rank|priority|day|month|hour|minute|second|row|col)$", "int", ()),
     (r"(^|_)(url|uri|href|link)$", "str", ('"https://example.com/a/b?x=1#top"', '"http://example.com/a"', '"http://user:pw@localhost:8080"', '"/relative"')),
     (r"(^|_)(path|filename|file_name|filepath|dirname|directory|folder|file_path)$", "path", ('"folder/name.txt"', '"name.tar.gz"')),
     (r"(^|_)email(_address)?$", "str", ('"user@example.com"',)),
-    (r"(^|_)(date|day)$", "str", ()),
+    (r"(^|_)date$", "str", ('"2024-01-15"', '"2024-01-15T10:30:00Z"')),
+    (r"(^|_)(time|time_str)$", "str", ('"10:30"', '"10:30:15"')),
+    (r"(^|_)(cron|crontab|cron_\w+|schedule)$", "str", ('"*/5 * * * *"', '"0 9 1 1 *"')),
+    (r"(^|_)(colou?r|hex_colou?r|rgb|hex)$", "str", ('"#ff8800"', '"red"', '"#fff"')),
+    (r"(^|_)(ip|ip_address|ipaddr|cidr|netmask)$", "str", ('"10.0.0.1"', '"10.0.0.0/8"', '"::1"')),
+    (r"(^|_)(tz|tzname|timezone|zone)$", "str", ('"UTC"', '"Europe/Paris"')),
+    (r"(^|_)(locale|lang|language|country|currency)$", "str", ('"en"', '"de_DE"', '"EUR"')),
+    (r"(^|_)(mime|mimetype|mime_type|content_type|media_type)$", "str", ('"text/html; charset=utf-8"', '"application/json"')),
+    (r"(^|_)(uuid|guid)$", "str", ('"12345678-1234-5678-1234-567812345678"',)),
+    (r"(^|_)(phone|phone_number|telephone)$", "str", ('"+1 555 0100"',)),
+    (r"(^|_)(yaml|yml)$", "str", ('"a: 1\\nb: [x, y]\\n"',)),
+    (r"(^|_)toml$", "str", ('"a = 1\\n[b]\\nc = true\\n"',)),
+    (r"(^|_)csv$", "str", ('"a,b\\n1,2\\n"',)),
+    (r"(^|_)(md|markdown)$", "str", ('"# Title\\n\\n* item\\n"',)),
+    (r"(^|_)(glob|wildcard)$", "str", ('"*.txt"',)),
+    (r"(^|_)(date_?format|time_?format|strftime|datefmt|date_fmt)$", "str", ('"%Y-%m-%d"',)),
+    (r"(^|_)(expr|expression|formula|equation|condition)$", "str", ('"1 + 2 * 3"', '"x > 1"')),
+    (r"(^|_)(xpath|css|selector)$", "str", ('"a.b > c"', '"//a/b"')),
+    (r"(^|_)(command|cmd|argv|cmdline)$", "str", ('"run --fast file.txt"',)),
     (r"(^|_)(version|ver)$", "str", ('"1.2.3"', '"2.0.0rc1"')),
     (r"(^|_)(regex|pattern)$", "str", ('"a+"', 'r"\\d+"')),
     (r"(^|_)(json|json_str)$", "str", ('\'{"a": 1}\'',)),
     (r"(^|_)(html|markup|xml)$", "str", ('"<p class=\\"a\\">text</p>"',)),
     (r"(^|_)(sql|query)$", "str", ('"select a, b from t where a = 1"',)),
-    (r"(^|_)(key_func|func|fn|callback|function|predicate|pred|factory|handler|callable|f|getter|filter_func|cmp|decorator|wrapped|method|validator)$", "callable", ()),
+    (r"(^|_)(key_func|func|fn|callback|function|predicate|pred|factory|handler|callable|timer|clock|hook|f|getter|filter_func|cmp|decorator|wrapped|method|validator)$", "callable", ()),
     (r"(^|_)(fp|fileobj|file_obj|stream|fh|infile|buf|buffer|reader)$", "stream", ()),
     (r"(^|_)(dt|datetime|timestamp|moment)$", "datetime", ()),
     (r"(^|_)(delta|duration|timedelta)$", "timedelta", ()),
@@ -153,8 +182,15 @@ BY_NAME: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"(^|_)(b|raw|bytes|blob|payload|chunk)$", "bytes", ()),
     (r"(^|_)(cls|klass|type|type_|class_)$", "type", ()),
     (r"(^|_)(exc|exception|error|err)$", "exception", ()),
-    (r"(^|_)(x|y|z|a|b|c|num|number|amount|price|ratio|factor|scale|weight|rate|score|percent|seconds|radius|alpha|beta)$", "number", ()),
+    (r"(^|_)(x|y|z|a|b|c|num|number|amount|price|ratio|factor|scale|weight|rate|score|percent|seconds|radius|alpha|beta|ttl|interval|delay|age|speed|ratio|threshold|tolerance|epsilon)$",
+     "number", ()),
 )  # fmt: skip
+
+
+def suggested(name: str) -> list[str]:
+    """Texts that the words of a function's name call for: ``is_email``, ``parse_url``."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return [code for word in words if len(word) > 1 for code in named(word.lower())[1]]
 
 
 def named(name: str) -> tuple[str, tuple[str, ...]]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import re
-import sys
-import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from _dsassist_probe import fork
-from _dsassist_probe.annotations import hints_of
-from _dsassist_probe.build import Builder
+from _dsassist_probe.adopt import picks_of
 from _dsassist_probe.combine import call_text
 from _dsassist_probe.execute import Executor
 from _dsassist_probe.plain import BY_TYPE, Value
-from _dsassist_probe.regex import matching
+from _dsassist_probe.slots import Slot
 from _dsassist_probe.trace import Tracer
 from _dsassist_probe.vary import Words, varied, with_attribute
 
-__all__ = ["Slot", "explore", "slots_of"]
+__all__ = ["explore"]
 
 _PER_PATH = 8
 _PATIENCE = 448
@@ -31,119 +27,11 @@ _REFUSED = re.compile(
 _USELESS = {"setup", "timeout", "output", "memory", "hang", "died", "unrun", "recursion"}
 
 
-class Slot:
-    """A parameter (or the receiver): its values, the first the most ordinary."""
-
-    def __init__(self, name: str, keyword: str, optional: bool, values: list[Value]) -> None:
-        self.name, self.keyword, self.optional = name, keyword, optional
-        self.values = values
-        self.fields: list[str] = []
-        """Attributes of it that the target reads."""
-        self._rank: dict[Value, int] = {value: number for number, value in reversed(list(enumerate(values)))}
-
-    def rank(self, value: Value) -> int:
-        """How far from ordinary; what was made by varying another value comes after all of them."""
-        return self._rank.get(value, 12 + len(value.code) // 12 + 6 * len(value.after))
-
-
-def slots_of(function: Any, bound: bool, hints: dict[str, Any], builder: Builder) -> list[Slot]:
-    """A slot for every parameter; ``hints`` are the static facts found in the code."""
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):
-        return []
-    annotations = hints_of(function, builder.module)
-    slots = []
-    for position, parameter in enumerate(signature.parameters.values()):
-        if position == 0 and bound:
-            continue
-        facts = hints.get(parameter.name, {})
-        values = [Value(code) for code in facts.get("literals", ())]
-        for pattern in facts.get("regexes", ()):
-            values += [Value(repr(text)) for text in matching(pattern)]
-        annotation = annotations.get(parameter.name, parameter.annotation)
-        builder.prefer_files = bool(facts.get("opens"))
-        typed = builder.of(annotation, parameter.name)
-        promised = set(typed)
-        for kind in facts.get("kinds", ()):
-            typed += builder.of_kind(kind, parameter.name)
-        for expression in facts.get("classes", ()):
-            found = _evaluate(expression, builder.module)
-            if isinstance(found, type):
-                typed += builder.of(found, parameter.name)[:4]
-        if annotation in (parameter.empty, Any, object) or not typed:
-            typed += builder.guess(parameter.name, parameter.default)
-            attributes = facts.get("attributes", ())
-            if attributes:
-                typed = _by_attributes(attributes, builder) + typed
-        values = _merged(typed, values)
-        kinds = {type(_constant(value)) for value in promised} & {int, str, float, bool, bytes}
-        values = [
-            value if value in promised or type(_constant(value)) in kinds else value._replace(loose=True)
-            for value in values
-        ]
-        if not any(value.mock for value in values):
-            values = [*values[:24], *builder.stand_in()]
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            slots.append(Slot(parameter.name, "*", True, values))
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            slots.append(Slot(parameter.name, "**", True, [Value("a=1"), Value('name="x"')]))
-        else:
-            optional = parameter.default is not parameter.empty
-            keyword = (
-                parameter.name
-                if parameter.kind is parameter.KEYWORD_ONLY
-                or (optional and parameter.kind is not parameter.POSITIONAL_ONLY)
-                else ""
-            )
-            slots.append(Slot(parameter.name, keyword, optional, values))
-    return slots
-
-
-def _merged(typed: list[Value], literal: list[Value]) -> list[Value]:
-    """An ordinary value first, then those that the code compares with, then the rest."""
-    kinds = {type(_constant(value)) for value in typed[:8]}
-    fitting = [value for value in literal if type(_constant(value)) in kinds or not typed]
-    others = [value for value in literal if value not in fitting]
-    return list(dict.fromkeys([*typed[:2], *fitting[:14], *typed[2:], *others[:6]]))[:36]
-
-
-def _constant(value: Value) -> Any:
-    try:
-        return eval(value.code, {})
-    except Exception:  # noqa: BLE001 - not a constant
-        return value
-
-
-def _evaluate(expression: str, module: types.ModuleType) -> Any:
-    try:
-        return eval(expression, dict(vars(module)))
-    except Exception:  # noqa: BLE001 - a name that is not there any more
-        return None
-
-
-def _by_attributes(attributes: list[str], builder: Builder) -> list[Value]:
-    """Objects of the project's classes that have what the code uses of the parameter: those of the module first."""
-    top = builder.module.__name__.partition(".")[0]
-    modules = [
-        module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == top and module is not None
-    ]
-    classes: dict[type, None] = {}
-    for module in (builder.module, *modules):
-        for item in list(vars(module).values()):
-            if isinstance(item, type) and item.__module__.partition(".")[0] == top:
-                classes.setdefault(item)
-    wanted = set(attributes)
-    found: list[Value] = []
-    fitting = [item for item in classes if wanted <= set(dir(item)) | set(getattr(item, "__annotations__", ()))]
-    for item in sorted(fitting, key=lambda kind: len(kind.__mro__))[:3]:
-        made = builder.instances(item, 1)[:3]
-        found += [*builder.used(item, made, "", "made")[:3], *made]
-    return found[:8]
-
-
 Picks = tuple["Value | None", ...]
 """A value a slot, None where an optional argument is left out."""
+
+Follow = Callable[[list[str]], list[list[str]]]
+"""Arguments worth a try, for parameters of these names."""
 
 
 def explore(
@@ -155,6 +43,7 @@ def explore(
     wanted: set[int],
     generator: random.Random,
     words: Words | None = None,
+    follow: Follow | None = None,
     runs: int = 1200,
 ) -> tuple[list[dict[str, Any]], dict[str, int], list[dict[str, Any]]]:
     """Candidates worth keeping, with their outcomes, counts of what was tried, and some that failed.
@@ -163,8 +52,14 @@ def explore(
     other literals, for as long as that finds something or lines are missing.
     """
     search = _Search(slots, shape, executor, budget)
+    search.follow = follow
     if seeds:
-        search.batch([(seed, None) for seed in seeds])
+        taken = [picks_of(seed, slots, shape, executor.names.table) if shape else None for seed in seeds]
+        search.batch(list(zip(seeds, taken)))  # noqa: B905
+        for picks in filter(None, taken):
+            for slot, value in zip(slots, picks):  # noqa: B905
+                if value is not None and value not in slot.values and len(slot.values) < 48:
+                    slot.values.append(value)
     if slots or shape.get("bare"):
         base: Picks = tuple(None if slot.optional else slot.values[0] for slot in slots)
         single = [
@@ -195,6 +90,8 @@ class _Search:
         self.jumps: set[int] = set()
         self.corpus: list[Picks] = []
         self.failures: list[dict[str, Any]] = []
+        self.follow: Follow | None = None
+        self._called: list[dict[str, Any]] = []
         self._paths: dict[Any, int] = {}
         self._seen: set[str] = set()
 
@@ -219,7 +116,9 @@ class _Search:
         answers = fork.in_children(
             [item[0] for item in fresh], executor.run, prepare=executor.prepare, limit=3.0, budget=self.budget
         )
-        return sum(self._note(candidate, picks, answer) for (candidate, picks), answer in zip(fresh, answers))  # noqa: B905
+        news = sum(self._note(candidate, picks, answer) for (candidate, picks), answer in zip(fresh, answers))  # noqa: B905
+        called, self._called = self._called, []
+        return news + (self.batch([(candidate, None) for candidate in called]) if called else 0)
 
     def _note(self, candidate: dict[str, Any], picks: Picks | None, answer: dict[str, Any]) -> int:
         counts, outcome = self.counts, answer["outcome"]
@@ -247,18 +146,31 @@ class _Search:
         news = 0
         if not good:
             counts["crash"] = counts.get("crash", 0) + 1
-            if picks is None:
+            if candidate["source"] != "inputs":
                 failed = f"{answer.get('kind')}: {answer.get('message')}" if outcome == "raise" else "does not call it"
                 self.failures.append({"code": code, "outcome": outcome, "error": failed})
         else:
             news = len(arcs - self.covered) + len(jumps - self.jumps)
             self.covered.update(arcs)
             self.jumps.update(jumps)
+        if good and "callable" in answer and self.follow is not None:
+            self._call_result(candidate, answer["callable"])
         path = (outcome, answer.get("kind"), frozenset(arcs), frozenset(jumps), good)
         self._paths[path] = self._paths.get(path, 0) + 1
         if arcs and self._paths[path] <= (_PER_PATH if good else 1):
-            self.kept.append({**candidate, **answer, "good": good, "plain": picks is None})
+            self.kept.append({**candidate, **answer, "good": good})
         return news
+
+    def _call_result(self, candidate: dict[str, Any], names: list[str]) -> None:
+        """A function that comes back says nothing by itself: it is called, too."""
+        act, after = candidate["act"], candidate.get("calls", 0)
+        if "\n" in act or not act.startswith("result = ") or after > 1 or self.counts.get("followed", 0) > 240:
+            return
+        assert self.follow is not None
+        for arguments in self.follow(names)[: 12 if self.counts.get("followed", 0) < 60 else 3]:
+            self.counts["followed"] = self.counts.get("followed", 0) + 1
+            called = {**candidate, "act": f"{act}({', '.join(arguments)})", "calls": after + 1, "arguments": []}
+            self._called.append({key: item for key, item in called.items() if key not in ("expected", "raises")})
 
 
 def _varied(base: Picks, position: int, value: Value) -> Picks:
@@ -278,7 +190,9 @@ def _another(corpus: list[Picks], slots: list[Slot], words: Words | None, genera
             and value.code[-1:] not in _PLAIN
             and generator.random() < 0.3
         ):
-            picks[position] = with_attribute(value, slot.fields, words, generator)
+            plain = slot.values[0]
+            fresh = plain.code if not plain.setup and not plain.mock else ""
+            picks[position] = with_attribute(value, slot.fields, words, generator, fresh)
         elif (
             words is not None
             and value is not None

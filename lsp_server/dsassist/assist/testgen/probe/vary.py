@@ -91,7 +91,12 @@ def varied(value: Value, words: Words, generator: random.Random) -> Value:
             tree = ast.parse(line)
         except SyntaxError:
             continue
-        places += [(number, position) for position, node in enumerate(ast.walk(tree)) if _changeable(node)]
+        inside = {id(item) for node in ast.walk(tree) if isinstance(node, ast.Lambda) for item in ast.walk(node)}
+        places += [
+            (number, position)
+            for position, node in enumerate(ast.walk(tree))
+            if _changeable(node) and id(node) not in inside
+        ]
     if not places:
         return value
     number, position = generator.choice(places)
@@ -110,14 +115,18 @@ def varied(value: Value, words: Words, generator: random.Random) -> Value:
     return value._replace(code=lines[first], setup=tuple(lines[:first]), after=tuple(lines[first + 1 :]), loose=True)
 
 
-def with_attribute(value: Value, attributes: list[str], words: Words, generator: random.Random) -> Value:
-    """``value`` with one of ``attributes`` set to something plain."""
+def with_attribute(
+    value: Value, attributes: list[str], words: Words, generator: random.Random, fresh: str = ""
+) -> Value:
+    """``value`` with one of ``attributes`` set to something plain, or to another object like it: ``fresh`` is code that
+    makes one."""
     plain = [repr(_literal(words, generator).value), "True", "False", "None", "[]", "{}", "0", "1", '""']
     texts = [repr(generator.choice(words.texts)) if words.texts else "'a'" for _ in range(2)]
     boxes = [f"[{texts[0]}, {texts[1]}]", f"{{{texts[0]}: {texts[1]}}}", f"[{generator.choice(words.numbers)}, 1]"]
-    line = f"{generator.choice(attributes)} = {generator.choice([*plain, *texts, *boxes])}"
-    others = [item for item in value.after if item.partition(" = ")[0] != line.partition(" = ")[0]]
-    return value._replace(after=(*others[-2:], line), loose=True)
+    others = [fresh, f"[{fresh}]"] * 4 if fresh else []  # what holds its like: nodes, layers, parents
+    line = f"{generator.choice(attributes)} = {generator.choice([*plain, *texts, *boxes, *others])}"
+    before = [item for item in value.after if item.partition(" = ")[0] != line.partition(" = ")[0]]
+    return value._replace(after=(*before[-2:], line), loose=True)
 
 
 def _changeable(node: ast.AST) -> bool:

@@ -8,17 +8,16 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
-import itertools
 import os
 import random
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _dsassist_probe import fork, score, search
+from _dsassist_probe import clock, fork, score, search
 from _dsassist_probe.build import Builder
 from _dsassist_probe.execute import Executor
 from _dsassist_probe.guard import Guard
@@ -26,8 +25,11 @@ from _dsassist_probe.literal import Literals
 from _dsassist_probe.names import Names
 from _dsassist_probe.observe import Observer
 from _dsassist_probe.plain import Value
+from _dsassist_probe.reading import fields, members, own_fields
 from _dsassist_probe.regex import matching
 from _dsassist_probe.shape import Target, shape_of
+from _dsassist_probe.slots import Slot, slots_of
+from _dsassist_probe.states import used
 from _dsassist_probe.trace import executable_lines, statement_lines
 from _dsassist_probe.vary import Words
 
@@ -72,22 +74,32 @@ class Worker:
         self.guard = Guard(self.scratch, [job["work"], str(Path(self.scratch).parent)])
         if sys.version_info >= (3, 12):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
-        error = "no module name leads to the file"
-        for name in job["modules"]:
-            failure = self._import(name)
-            if failure is None and self.module is not None:
-                break
-            error = failure or error
+        if job.get("ahead"):
+            clock.shift(job["ahead"])
+        error = self._import_any(job["modules"])
+        if self.module is None and job.get("conftests"):
+            # what pytest would have run before may be what the module waits for: settings, a path
+            for number, path in enumerate(job["conftests"]):
+                self.guard.watched(lambda path=path, number=number: _execute(path, f"conftest_{number}"))
+            self._import_any(job["modules"])
         if self.module is None:
             return {"ok": False, "error": error}
         self.tree = ast.parse(Path(self.file).read_bytes())
         self.names.home = self.module.__name__
-        for name, (module, attribute) in job.get("names", {}).items():
-            self.names.table[name] = (module, attribute)
         for package in ("pytest", "hypothesis"):
             job.setdefault("has", {})[package] = importlib.util.find_spec(package) is not None
         importlib.import_module("_dsassist_probe.regex")
         return {"ok": True, "module": self.module.__name__, "has": job["has"], "python": list(sys.version_info[:3])}
+
+    def _import_any(self, names: list[str]) -> str:
+        """Import the file under the first name that leads to it; why the last one did not."""
+        error = "no module name leads to the file"
+        for name in names:
+            failure = self._import(name)
+            if failure is None and self.module is not None:
+                break
+            error = failure or error
+        return error
 
     def _import(self, name: str) -> str | None:
         assert self.guard is not None
@@ -157,12 +169,12 @@ class Worker:
         builder = Builder(self.names, self.module, self._valid(executor))
         target = Target.find(self.module, job["qualname"])
         shape = shape_of(target, self.names, self.module)
-        slots = search.slots_of(target.function, target.bound, job["hints"], builder)
+        slots = slots_of(target.function, target.bound, job["hints"], builder)
         if target.owner is not None and shape["receiver"]:
-            receivers = builder.instances(target.owner)[:8]
-            receivers += builder.used(target.owner, receivers, target.name, shape["variable"])
+            receivers = builder.instances(target.owner)[:12]
+            receivers += used(builder, target.owner, receivers, target.name, shape["variable"])
             if receivers:
-                slots.insert(0, search.Slot("self", "self", False, receivers))
+                slots.insert(0, Slot("self", "self", False, receivers))
             else:
                 self._unbind(shape, slots, builder)
         elements = executable_lines(self.tree, start, end)
@@ -170,28 +182,41 @@ class Worker:
         budget = fork.Budget(job["seconds"])
         seeds = self._seeds(job["seeds"], target)
         node = self._node(start, end)
-        fields = _fields(node)
+        known_fields = fields(node)
 
         def tell_fields() -> None:
             first = next(iter(inspect.signature(target.function).parameters), "") if target.bound else ""
             for position, slot in enumerate(slots):
                 own = slot.keyword == "self" or (position == 0 and slot.name == shape["variable"])
-                slot.fields = fields.get(first if own else slot.name, [])
+                slot.fields = known_fields.get(first if own else slot.name, [])
+                if own and target.owner is not None:
+                    more = own_fields(node, self.tree, target.owner)
+                    slot.fields = list(dict.fromkeys([*slot.fields, *more]))
 
         with contextlib.suppress(ValueError, TypeError):
             tell_fields()
         matched = [
             text for fact in job["hints"].values() for item in fact.get("regexes", ()) for text in matching(item)
         ]
-        words = Words(node, self.tree, [*matched, *_members(node, self.module, target.owner)])
-        kept, counts, failed = search.explore(slots, shape, seeds, executor, budget, wanted, generator, words)
+        words = Words(node, self.tree, [*matched, *members(node, self.module, target.owner)])
+        kept, counts, failed = search.explore(
+            slots, shape, seeds, executor, budget, wanted, generator, words, follow=builder.rows
+        )
         if shape["receiver"] and not any(item["good"] for item in kept):
             # nothing works on real objects: let a stand-in take the receiver's place
             self._unbind(shape, slots, builder)
             with contextlib.suppress(ValueError, TypeError):
                 tell_fields()
             more, extra, _ = search.explore(
-                slots, shape, [], executor, fork.Budget(job["seconds"] / 2), wanted, generator, words
+                slots,
+                shape,
+                [],
+                executor,
+                fork.Budget(job["seconds"] / 2),
+                wanted,
+                generator,
+                words,
+                follow=builder.rows,
             )
             kept += more
             counts = {key: counts.get(key, 0) + extra.get(key, 0) for key in {*counts, *extra}}
@@ -257,11 +282,11 @@ class Worker:
         return self.tree
 
     @staticmethod
-    def _unbind(shape: dict[str, Any], slots: list[search.Slot], builder: Builder) -> None:
+    def _unbind(shape: dict[str, Any], slots: list[Slot], builder: Builder) -> None:
         if slots and slots[0].keyword == "self":
             slots.pop(0)
         shape.update(template=shape["unbound"], function=shape["unbound_function"], receiver=False)
-        slots.insert(0, search.Slot(shape["variable"], "", False, builder.stand_in()))
+        slots.insert(0, Slot(shape["variable"], "", False, builder.stand_in()))
 
     def _seeds(self, seeds: list[dict[str, Any]], target: Target) -> list[dict[str, Any]]:
         """Candidates from outside, with every public name of the module at hand."""
@@ -277,9 +302,12 @@ class Worker:
             module_names = vars(self.module)
             if any(name.lower().startswith("test") for name in loaded):
                 continue  # imported by such a name it would be collected as a test
-            origins = {name: (origin[0], origin[1]) for name, origin in seed.get("imports", {}).items()}
-            if any(self.names.table.get(name, origin) != origin for name, origin in origins.items()):
-                continue  # a name that means something else here
+            origins = {
+                name: (origin[0], origin[1]) for name, origin in seed.get("imports", {}).items() if name in loaded
+            }
+            if not all(self._fits(name, origin) for name, origin in origins.items()):
+                continue  # a name that means something else here, or nothing
+            origins = {name: self.names.table.get(name, origin) for name, origin in origins.items()}
             for name in loaded - set(origins):
                 if name in self.names.table or (
                     name not in module_names and name != self.module.__name__.rpartition(".")[2]
@@ -294,6 +322,15 @@ class Worker:
             self.names.table.update(origins)
             made.append({**seed, "mocks": 0, "arguments": seed.get("arguments", [])})
         return made
+
+    def _fits(self, name: str, origin: tuple[str, str]) -> bool:
+        """Whether ``origin`` is what ``name`` means already, perhaps by another way, or may become it."""
+        known = self.names.table.get(name, origin)
+        try:
+            things = [self.names.resolved(item) for item in {known, origin}]
+        except (ImportError, AttributeError):
+            return False
+        return all(thing is things[0] for thing in things)
 
     def replay(self, job: dict[str, Any]) -> dict[str, Any]:
         """Run candidates again, each alone; this process has another hash seed and home."""
@@ -319,42 +356,11 @@ class Worker:
         return {"ok": True, **score.matrix(job, self.file, score.flags_of(self.tree), executor)}
 
 
-def _fields(node: ast.AST) -> dict[str, list[str]]:
-    """Name → its attributes that are read and not called: ``state.level``."""
-    called = {id(item.func) for item in ast.walk(node) if isinstance(item, ast.Call)}
-    found: dict[str, list[str]] = {}
-    for item in ast.walk(node):
-        if isinstance(item, ast.Attribute) and isinstance(item.value, ast.Name) and isinstance(item.ctx, ast.Load):
-            known = found.setdefault(item.value.id, [])
-            if id(item) not in called and item.attr not in known:
-                known.append(item.attr)
-    return found
-
-
-def _members(node: ast.AST, module: types.ModuleType, owner: type | None) -> Iterator[str | int]:
-    """Some members of the containers that the code looks things up in: ``value in KEYWORDS``, ``self.table[name]``."""
-    boxes: list[ast.expr] = []
-    for item in ast.walk(node):
-        if isinstance(item, ast.Compare) and any(isinstance(kind, ast.In | ast.NotIn) for kind in item.ops):
-            boxes += item.comparators
-        elif isinstance(item, ast.Subscript):
-            boxes.append(item.value)
-        elif isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in ("get", "index"):
-            boxes.append(item.func.value)
-        elif isinstance(item, ast.For | ast.comprehension):
-            boxes.append(item.iter)
-    for box in boxes:
-        held: object = None
-        if isinstance(box, ast.Name):
-            held = vars(module).get(box.id)
-        elif isinstance(box, ast.Attribute) and isinstance(box.value, ast.Name):
-            place = vars(module).get(box.value.id)
-            if box.value.id in ("self", "cls"):
-                held = inspect.getattr_static(owner, box.attr, None) if owner is not None else None
-            elif isinstance(place, type | types.ModuleType):
-                held = inspect.getattr_static(place, box.attr, None)
-        if isinstance(held, dict | list | tuple | set | frozenset):
-            yield from (member for member in itertools.islice(held, 6) if isinstance(member, str | int))
+def _execute(path: str, name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is not None and spec.loader is not None:
+        with contextlib.suppress(BaseException):  # whatever it raises: the import that follows says what is missing
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def warm_hypothesis() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dsassist.assist.testgen.target import Target
 
-__all__ = ["Facts", "Gaps", "Helper", "Seed", "Source", "Usage", "observing"]
+__all__ = ["Facts", "Gaps", "Helper", "Seed", "Source", "Usage", "observing", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,12 @@ class Seed:
 @dataclass(frozen=True, slots=True)
 class Gaps:
     """What is still open: lines that nothing executes, planted bugs that nothing notices (``line: change``), and calls
-    that were tried and failed (code, error)."""
+    that were tried and failed (code, error). ``known``: bodies of some tests that pass."""
 
     missed: tuple[int, ...] = ()
     survivors: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -91,6 +93,20 @@ class Helper(Protocol):
     async def help(self, facts: Facts, gaps: Gaps) -> list[Seed]:
         """Seeds, the most promising first."""
         ...
+
+
+def watched(setup: Sequence[str], act: str) -> tuple[str, ...]:
+    """Names that ``setup`` binds and ``act`` uses: what the call may change."""
+    try:
+        bound = {
+            node.id
+            for node in ast.walk(ast.parse("\n".join(setup)))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        used = [node.id for node in ast.walk(ast.parse(act)) if isinstance(node, ast.Name)]
+    except SyntaxError:
+        return ()
+    return tuple(dict.fromkeys(name for name in used if name in bound))
 
 
 def observing(expression: ast.expr, target: Target) -> str | None:

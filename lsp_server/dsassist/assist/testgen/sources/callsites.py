@@ -6,7 +6,7 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from dsassist.assist.testgen.sources import Facts, Seed, Usage
+from dsassist.assist.testgen.sources import Facts, Seed, Usage, watched
 
 __all__ = ["CallSiteSource"]
 
@@ -133,7 +133,8 @@ class _Reader:
                 imports[name] = (self.facts.module, name)
             elif not hasattr(builtins, name):
                 return None
-        return Seed(tuple(setup), f"result = {ast.unparse(call)}", "callsites", imports=imports)
+        act = f"result = {ast.unparse(call)}"
+        return Seed(tuple(setup), act, "callsites", watch=watched(setup, act), imports=imports)
 
 
 def _calls_on(statement: ast.stmt, names: set[str]) -> bool:

@@ -6,7 +6,7 @@ import ast
 import doctest
 import re
 
-from dsassist.assist.testgen.sources import Facts, Seed, observing
+from dsassist.assist.testgen.sources import Facts, Seed, observing, watched
 
 __all__ = ["DocstringSource", "examples"]
 
@@ -43,8 +43,9 @@ def _sessions(text: str, facts: Facts) -> list[Seed]:
     except ValueError:  # an inconsistent session is no example
         return []
     setup: list[str] = []
+    imports: dict[str, tuple[str, str]] = {}
     seeds: list[Seed] = []
-    for example in parsed:
+    for place, example in enumerate(parsed):
         try:
             body = ast.parse(example.source).body
         except SyntaxError:
@@ -59,11 +60,31 @@ def _sessions(text: str, facts: Facts) -> list[Seed]:
         if act is not None:
             want = example.want.strip()
             raises = example.exc_msg.split(":")[0].strip() if example.exc_msg else ""
+            shown = parsed[place + 1] if place + 1 < len(parsed) and not want else None
+            watch = watched(setup, act)
+            if shown is not None and shown.source.strip() in watch:
+                # it changes something, and the session shows what came of it
+                act, want = f"{act.removeprefix('result = ')}\nresult = {shown.source.strip()}", shown.want.strip()
+                watch = ()
             exact = want and not example.options.get(doctest.ELLIPSIS) and "..." not in want
-            seeds.append(Seed(tuple(setup), act, "docstring", _code(want) if exact and not raises else "", raises))
-        if not isinstance(body[-1], ast.Expr):
-            setup += [ast.unparse(statement) for statement in body]
+            expected = _code(want) if exact and not raises else ""
+            seeds.append(Seed(tuple(setup), act, "docstring", expected, raises, watch, dict(imports)))
+        for statement in body if not isinstance(body[-1], ast.Expr) else ():
+            named = imported(statement)
+            imports |= named
+            setup += [] if named else [ast.unparse(statement)]
     return seeds
+
+
+def imported(statement: ast.stmt) -> dict[str, tuple[str, str]]:
+    """Name → (module, attribute) that ``statement`` binds; empty where it is no plain import."""
+    if isinstance(statement, ast.Import):
+        plain = all(alias.asname or "." not in alias.name for alias in statement.names)
+        return {alias.asname or alias.name: (alias.name, "") for alias in statement.names} if plain else {}
+    if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+        names = {alias.asname or alias.name: (statement.module, alias.name) for alias in statement.names}
+        return names if "*" not in names else {}
+    return {}
 
 
 def _inline(text: str, facts: Facts) -> list[Seed]:

@@ -46,10 +46,16 @@ def parameter_hints(facts: Facts) -> dict[str, dict[str, Any]]:
     names = [item.arg for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     names += [item.arg for item in (arguments.vararg, arguments.kwarg) if item]
     hints: dict[str, dict[str, list[str]]] = {
-        name: {"kinds": [], "literals": [], "classes": [], "regexes": [], "attributes": []} for name in names
+        name: {"kinds": [], "literals": [], "classes": [], "regexes": [], "attributes": [], "elements": []}
+        for name in names
     }
     aliases = _aliases(node, names)
     reader = _Reader(hints, aliases, _compiled(facts.tree))
+    for inner in ast.walk(node):
+        if not isinstance(inner, ast.For | ast.comprehension):
+            continue
+        if isinstance(inner.iter, ast.Name) and inner.iter.id in hints and isinstance(inner.target, ast.Name):
+            reader.elements[inner.target.id] = inner.iter.id
     for statement in node.body:
         reader.visit(statement)
     _read_docstring(facts.target.docstring, hints)
@@ -58,9 +64,10 @@ def parameter_hints(facts: Facts) -> dict[str, dict[str, Any]]:
         kinds = list(dict.fromkeys(found["kinds"]))
         known = set().union(*(_METHODS[kind] for kind in _METHODS))
         own = sorted(set(found["attributes"]) - known)
+        theirs = sorted(set(found["elements"]) - known)
         result[name] = {key: list(dict.fromkeys(items))[:16] for key, items in found.items()}
         result[name]["kinds"] = [kind for kind in kinds if kind][:4] if not own else []
-        result[name]["attributes"] = own
+        result[name]["attributes"], result[name]["elements"] = own, theirs
         result[name]["opens"] = "path" in kinds
     return result
 
@@ -95,6 +102,8 @@ class _Reader(ast.NodeVisitor):
         self, hints: dict[str, dict[str, list[str]]], aliases: dict[str, str], patterns: dict[str, str]
     ) -> None:
         self.hints, self.aliases, self.patterns = hints, aliases, patterns
+        self.elements: dict[str, str] = {}
+        """Loop variable → the parameter that the loop goes through."""
 
     def _of(self, node: ast.AST) -> str:
         """The parameter that ``node`` is, or is made from by a method, subscript or conversion."""
@@ -183,6 +192,7 @@ class _Reader(ast.NodeVisitor):
                 self.hints[name]["attributes"].append(named.value)
             if name := self._direct(function):
                 self.hints[name]["kinds"].append("callable")
+                self.hints[name]["literals"] += _functions(node)
         elif isinstance(function, ast.Attribute):
             self._method(node, function)
         self.generic_visit(node)
@@ -241,6 +251,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if name := self._direct(node.value):
             self.hints[name]["attributes"].append(node.attr)
+        elif isinstance(node.value, ast.Name) and (name := self.elements.get(node.value.id, "")):
+            self.hints[name]["elements"].append(node.attr)
         self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -284,6 +296,16 @@ class _Reader(ast.NodeVisitor):
     def visit_MatchValue(self, node: ast.MatchValue) -> None:
         for name in self.hints:
             self._literals(name, [node.value])
+
+
+def _functions(call: ast.Call) -> list[str]:
+    """Functions that take what ``call`` gives them: they hand it back, or say yes or no."""
+    if call.keywords or any(isinstance(item, ast.Starred) for item in call.args):
+        return []
+    names = ["value", "other", "third", "fourth"][: len(call.args)]
+    if len(names) != len(call.args) or not names:
+        return ["lambda: 1"] if not call.args else []
+    return [f"lambda {', '.join(names)}: {answer}" for answer in (names[0], names[-1], "True", "None")]
 
 
 def _read_docstring(text: str, hints: dict[str, dict[str, list[str]]]) -> None:
