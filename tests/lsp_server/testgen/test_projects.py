@@ -169,3 +169,27 @@ def test_objects_that_hold_their_like_are_linked(project: Make, generate: Genera
     ''')  # fmt: skip
     report = generate(path)
     assert not report.targets[1].missed
+
+
+def test_what_a_call_does_to_files_is_asserted_and_only_below_its_own_folder(project: Make, generate: Generate) -> None:
+    path = project('''
+        from pathlib import Path
+
+
+        def save(path, text):
+            path = Path(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            return path.stat().st_size
+
+
+        def wipe(folder):
+            for item in Path(folder).iterdir():
+                item.unlink()
+    ''')  # fmt: skip
+    report = generate(path)
+    text = report.text or ""
+    assert all(target.kept for target in report.targets)
+    assert '.read_text(encoding="utf-8") == "' in text
+    assert "assert sorted(item.name for item in tmp_path.iterdir()) == []" in text
+    assert 'save("' not in text  # it would write into the project

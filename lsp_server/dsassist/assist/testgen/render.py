@@ -205,13 +205,12 @@ def _body(case: Case, style: Style) -> tuple[list[str], dict[str, Origin]]:
     return [*body, act, *(_assertion(fact, style, needed) for fact in facts)], needed
 
 
+_LOOSE = ast.Compare | ast.BoolOp | ast.Lambda | ast.IfExp | ast.Await | ast.Yield | ast.NamedExpr | ast.UnaryOp
+
+
 def _assertion(fact: tuple[str, str, str], style: Style, needed: dict[str, Origin]) -> str:
     left, relation, right = fact
-    if (
-        relation in ("==", "is")
-        and re.match(r"(not|lambda|await)\b|.* (==|!=|<|>|<=|>=|in|is|and|or|if) ", left)
-        and "(" not in left[:1]
-    ):
+    if relation in ("==", "is") and isinstance(ast.parse(left, mode="eval").body, _LOOSE):
         left = f"({left})"
     if style == "pytest":
         if relation == "approx":

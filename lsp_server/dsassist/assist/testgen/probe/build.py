@@ -17,7 +17,7 @@ from _dsassist_probe.annotations import hints_of, subclasses
 from _dsassist_probe.combine import call_text, interleaved, setups, unique
 from _dsassist_probe.literal import quote
 from _dsassist_probe.names import Names, Unnameable
-from _dsassist_probe.plain import ABSTRACT, BY_TYPE, FILE, FOLDER, STANDARD, Value, named
+from _dsassist_probe.plain import ABSTRACT, BY_TYPE, FILE, FOLDER, NEW_FILE, STANDARD, Value, named
 from _dsassist_probe.regex import matching
 
 __all__ = ["Builder"]
@@ -42,8 +42,8 @@ class Builder:
             if re.search(r"dir|folder", name):
                 return [FOLDER, Value("tmp_path"), *self.text(name)]
             if self.prefer_files:
-                return [FILE, Value("str(path)", FILE.setup), *self.text(name)]
-            return [*self.text(name), FILE, *self.standard("pathlib.Path")]
+                return [FILE, Value("str(path)", FILE.setup), NEW_FILE, *self.text(name)]
+            return [*self.text(name), FILE, NEW_FILE, *self.standard("pathlib.Path")]
         if kind == "stream":
             return [*self.standard("io.StringIO"), *self.standard("io.BytesIO")]
         if kind in ("datetime", "timedelta"):

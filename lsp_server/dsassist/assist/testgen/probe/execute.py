@@ -124,9 +124,11 @@ class Executor:
         """Outcome: ``return``, ``raise``, ``setup`` (the setup failed), ``timeout``, ``output``; with arcs, facts
         and flags."""
         self._count += 1
-        folder = Path(self.scratch, f"run-{os.getpid()}-{self._count}")
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chdir(folder)
+        base = Path(self.scratch, f"run-{os.getpid()}-{self._count}")
+        folder, here = base / "given", base / "here"
+        for place in (folder, here):
+            place.mkdir(parents=True, exist_ok=True)
+        os.chdir(here)
         tempfile.tempdir = str(folder)
         NoInput.touched = False
         try:
@@ -191,6 +193,8 @@ class Executor:
             sys.stdout, sys.stderr = saved
         if NoInput.touched:
             flags.add("input")
+        if any(here.iterdir()):
+            flags.add("writes")  # where tests are started from: the user's project
         answer["flags"] = sorted(flags)
         answer["arcs"], answer["jumps"] = sorted(tracer.arcs), sorted(tracer.jumps)
         # what the observation named is known to this child only

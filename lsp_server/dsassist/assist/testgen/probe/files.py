@@ -32,7 +32,8 @@ def changes(
         if data is None or before.get(name) == data or len(data) > _MOST_BYTES or len(facts) > 3:
             continue
         place = f"tmp_path / {quote(name)}"
-        left = "path" if f"path = {place}" in setup else f"({place})"
+        named = [line for line in setup if line.startswith("path = ")] == [f"path = {place}"]
+        left = "path" if named else f"({place})"
         try:
             text = data.decode("utf-8")
             if "\r" not in text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "FILE", "FOLDER", "STANDARD", "Value", "named", "suggested"]
+__all__ = ["ABSTRACT", "BY_NAME", "BY_TYPE", "FILE", "FOLDER", "NEW_FILE", "STANDARD", "Value", "named", "suggested"]
 
 
 class Value(NamedTuple):
@@ -126,6 +126,7 @@ ABSTRACT = {
 }
 
 FOLDER = Value("tmp_path", ('(tmp_path / "sample.txt").write_text("line one\\n")',))
+NEW_FILE = Value('tmp_path / "new" / "sample.txt"')
 FILE = Value("path", ('path = tmp_path / "sample.txt"', 'path.write_text("line one\\nline two\\n")'))
 
 # (pattern of the name, types it suggests, codes it suggests), the first match wins
