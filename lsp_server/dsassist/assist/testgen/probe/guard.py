@@ -62,6 +62,7 @@ class Guard:
             sys.base_prefix,
             str(Path(os.__file__).parent),
             str(Path(__file__).parent),
+            *(place for place in sys.path if len(Path(place).parts) > 2),  # packages may be installed by reference
             "/usr/share/zoneinfo",
             "/dev",
         ]
