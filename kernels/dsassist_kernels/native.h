@@ -4,11 +4,36 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <omp.h>
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 #include <immintrin.h>
 #endif
+
+/* run(context, piece) for every piece, on the threads that all kernels share (threads/cpu.c) once they are told of them. */
+typedef void (*piece_function)(void *context, int64_t piece);
+static void (*threads_run)(piece_function run, void *context, int64_t pieces);
+void use_threads(void *run) { threads_run = (void (*)(piece_function, void *, int64_t))run; }
+static inline void in_parallel(piece_function run, void *context, int64_t pieces) {
+  if (threads_run) {
+    threads_run(run, context, pieces);
+    return;
+  }
+  for (int64_t i = 0; i < pieces; i++) run(context, i);
+}
+
+/* Memory of the calling thread's own, aligned to 64 bytes, until it asks again; 0 without memory. */
+static inline void *own_memory(size_t size) {
+  static _Thread_local void *memory;
+  static _Thread_local size_t room;
+  if (size > room) {
+    free(memory);
+    memory = aligned_alloc(64, (size + 4095) / 4096 * 4096);
+    room = memory ? size : 0;
+  }
+  return memory;
+}
 
 /* exp(x) for float, within 2 ulp, for x in [-87, 88]; no branches, so that loops around it vectorise.
    exp(x) = 2^n * 2^f with n = round(x / ln 2); 2^f by a degree-6 polynomial (minimax on [-0.5, 0.5]). */

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Status", "compiled", "disable", "enabled", "library", "pointer", "set_folder", "status"]
+__all__ = ["Status", "compiled", "disable", "enabled", "library", "pointer", "set_folder", "set_threads", "status"]
 
 _FLAGS = (
     "-O3",
@@ -33,6 +33,8 @@ _FLAGS = (
     "-fPIC",
 )
 _HEADER = Path(__file__).with_name("native.h")
+_THREADS = Path(__file__).parent / "threads" / "cpu.c"
+"""The pool that the others run their loops on."""
 
 _folder: Path | None = None
 _enabled = os.environ.get("DSASSIST_NATIVE", "1") != "0"
@@ -80,7 +82,18 @@ def library(source: Path) -> ctypes.CDLL | None:
         status.sources[source.parent.name] = str(error)
         return None
     status.sources[source.parent.name] = "compiled"
+    if source != _THREADS and hasattr(loaded, "use_threads"):
+        threads = library(_THREADS)
+        if threads is not None:
+            loaded.use_threads(ctypes.cast(threads.in_parallel, ctypes.c_void_p))
     return loaded
+
+
+def set_threads(count: int) -> None:
+    """How many threads compiled kernels run on, the caller's included; 0 for as many as PyTorch would take."""
+    threads = library(_THREADS)
+    if threads is not None:
+        threads.set_threads(ctypes.c_int(count))
 
 
 def compiled(source: Path) -> ctypes.CDLL | None:
@@ -92,7 +105,8 @@ def _compile(source: Path) -> Path:
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     if compiler is None:
         raise OSError("no C compiler on PATH")
-    text = source.read_bytes() + _HEADER.read_bytes()
+    headers = sorted(_HEADER.parent.rglob("*.h"))
+    text = b"".join(path.read_bytes() for path in (source, *headers))
     key = hashlib.sha256(text + repr((_FLAGS, compiler, _processor(), torch.__version__)).encode()).hexdigest()[:16]
     folder = (
         _folder or Path(tempfile.gettempdir()) / f"dsassist-kernels-{os.getuid() if hasattr(os, 'getuid') else 'user'}"

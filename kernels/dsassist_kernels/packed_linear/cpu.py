@@ -11,7 +11,7 @@ from torch import Tensor
 from dsassist_kernels import native
 from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile
 
-__all__ = ["available", "cheap_rows", "packed_linear", "packed_mlp", "rows"]
+__all__ = ["activation_bytes", "available", "cheap_rows", "packed_linear", "packed_mlp", "rows"]
 
 _SOURCE = Path(__file__).with_name("cpu.c")
 
@@ -37,7 +37,7 @@ def packed_linear(
     residual = residual.contiguous() if residual is not None else None
     m, n, k = x.shape[0], packed.shape[0] * ROWS, x.shape[1]
     y = torch.empty(m, n)
-    scratch = torch.empty(_activation_bytes(m, k), dtype=torch.uint8)
+    scratch = torch.empty(activation_bytes(m, k), dtype=torch.uint8)
     tensors = map(native.pointer, (x, norm, packed, bias, residual, y, scratch))
     sizes = map(ctypes.c_int64, (m, n, k, bits_of_tile(packed.shape[2])))
     if m and lib.packed_linear(*tensors, *sizes, ctypes.c_float(eps)):
@@ -55,7 +55,7 @@ def packed_mlp(
     residual = residual.contiguous() if residual is not None else None
     m, k, i = x.shape[0], x.shape[1], down.shape[1] * TILE
     y = torch.empty(m, k)
-    scratch = torch.empty(_activation_bytes(m, k) + _activation_bytes(m, i), dtype=torch.uint8)
+    scratch = torch.empty(activation_bytes(m, k) + activation_bytes(m, i), dtype=torch.uint8)
     tensors = map(native.pointer, (x, norm, gate_up, down, residual, y, scratch))
     sizes = map(ctypes.c_int64, (m, k, i, bits_of_tile(gate_up.shape[2]), bits_of_tile(down.shape[2])))
     if m and lib.packed_mlp(*tensors, *sizes, ctypes.c_float(eps)):
@@ -74,6 +74,6 @@ def rows(packed: Tensor, index: Tensor) -> Tensor:
     return y
 
 
-def _activation_bytes(m: int, k: int) -> int:
-    """As in cpu.c: panels of 16 rows of int8, a float and an int32 a group."""
+def activation_bytes(m: int, k: int) -> int:
+    """Scratch for ``m`` rows of ``k`` columns: panels of 16 rows of int8, a float and an int32 a group (packed.h)."""
     return -(-m // ROWS) * ROWS * (k + k // 32 * 8)

@@ -1,73 +1,95 @@
 /* Rotary embedding into the paged cache, and attention of few queries over it.
    A page holds 64 tokens: keys as [kv heads, head size, 64], so that one pass over the head's components gives the scores of 64
    tokens without a horizontal sum; values as [kv heads, 64, head size]. */
-#include <stdlib.h>
 #include "native.h"
 
 #define PAGE 64
 #define MOST_D 256
 
-/* qkv [t, (hq + 2 hkv) d]; cos and sin [t, d / 2]; slot [t] is page * 64 + place. q [t, hq, d] is written, and keys and values go
-   to their pages. Rotation is of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). With scales [P, hkv, 64], pages are int8 and each
-   token and head has its own; offset [hkv, d], or NULL, is subtracted from such keys. bounds [P, hkv, 2, d] receive the least and largest components of a page's keys when it is full; may be
-   NULL. */
-void rotate_and_store(const float *qkv, const float *cosine, const float *sine, const int64_t *slot, float *q, void *keys, void *values,
-                      float *key_scale, float *value_scale, float *bounds, const float *offset, int64_t t, int64_t hq, int64_t hkv, int64_t d) {
-  int64_t half = d / 2, width = (hq + 2 * hkv) * d;
-#pragma omp parallel for schedule(static) if (t > 8)
-  for (int64_t i = 0; i < t; i++) {
-    const float *row = qkv + i * width, *c = cosine + i * half, *s = sine + i * half;
+typedef struct {
+  const float *qkv, *cosine, *sine;
+  const int64_t *slot;
+  float *q;
+  void *keys, *values;
+  float *key_scale, *value_scale, *bounds;
+  const float *offset;
+  int64_t t, hq, hkv, d;
+} rotation;
+
+/* Rows that are taken at a time */
+#define ROTATED 16
+
+static void rotate_rows(void *context, int64_t number) {
+  const rotation *z = context;
+  int64_t hq = z->hq, hkv = z->hkv, d = z->d, half = d / 2, width = (hq + 2 * hkv) * d;
+  for (int64_t i = number * ROTATED; i < (number + 1) * ROTATED && i < z->t; i++) {
+    const float *row = z->qkv + i * width, *c = z->cosine + i * half, *s = z->sine + i * half;
     for (int64_t h = 0; h < hq; h++) {
       const float *x = row + h * d;
-      float *o = q + (i * hq + h) * d;
+      float *o = z->q + (i * hq + h) * d;
 #pragma omp simd
       for (int64_t j = 0; j < half; j++) {
         o[j] = x[j] * c[j] - x[half + j] * s[j];
         o[half + j] = x[half + j] * c[j] + x[j] * s[j];
       }
     }
-    int64_t page = slot[i] / PAGE, place = slot[i] % PAGE;
+    int64_t page = z->slot[i] / PAGE, place = z->slot[i] % PAGE;
     for (int64_t h = 0; h < hkv; h++) {
       const float *x = row + (hq + h) * d, *v = row + (hq + hkv + h) * d;
       int64_t at = page * hkv + h;
-      if (key_scale) {
+      if (z->key_scale) {
         float rotated[d];
         int8_t whole[d];
         for (int64_t j = 0; j < half; j++) {
           rotated[j] = x[j] * c[j] - x[half + j] * s[j];
           rotated[half + j] = x[half + j] * c[j] + x[j] * s[j];
         }
-        if (offset)
-          for (int64_t j = 0; j < d; j++) rotated[j] -= offset[h * d + j];
-        int8_t *k = (int8_t *)keys + at * d * PAGE + place;
-        key_scale[at * PAGE + place] = quantize_row(rotated, whole, d);
+        if (z->offset)
+          for (int64_t j = 0; j < d; j++) rotated[j] -= z->offset[h * d + j];
+        int8_t *k = (int8_t *)z->keys + at * d * PAGE + place;
+        z->key_scale[at * PAGE + place] = quantize_row(rotated, whole, d);
         for (int64_t j = 0; j < d; j++) k[j * PAGE] = whole[j];
-        value_scale[at * PAGE + place] = quantize_row(v, (int8_t *)values + (at * PAGE + place) * d, d);
+        z->value_scale[at * PAGE + place] = quantize_row(v, (int8_t *)z->values + (at * PAGE + place) * d, d);
         continue;
       }
-      float *k = (float *)keys + at * d * PAGE + place;
+      float *k = (float *)z->keys + at * d * PAGE + place;
       for (int64_t j = 0; j < half; j++) {
         k[j * PAGE] = x[j] * c[j] - x[half + j] * s[j];
         k[(half + j) * PAGE] = x[half + j] * c[j] + x[j] * s[j];
       }
-      memcpy((float *)values + (at * PAGE + place) * d, v, (size_t)d * sizeof(float));
+      memcpy((float *)z->values + (at * PAGE + place) * d, v, (size_t)d * sizeof(float));
     }
   }
-  if (!bounds) return;
-#pragma omp parallel for schedule(static) if (t > PAGE)
-  for (int64_t i = 0; i < t; i++) {
-    if (slot[i] % PAGE != PAGE - 1) continue;
-    for (int64_t at = slot[i] / PAGE * hkv; at < (slot[i] / PAGE + 1) * hkv; at++)
+}
+
+/* The bounds of pages that are full with one of these rows */
+static void bound_rows(void *context, int64_t number) {
+  const rotation *z = context;
+  int64_t hkv = z->hkv, d = z->d;
+  for (int64_t i = number * ROTATED; i < (number + 1) * ROTATED && i < z->t; i++) {
+    if (z->slot[i] % PAGE != PAGE - 1) continue;
+    for (int64_t at = z->slot[i] / PAGE * hkv; at < (z->slot[i] / PAGE + 1) * hkv; at++)
       for (int64_t j = 0; j < d; j++) {
         float low = INFINITY, high = -INFINITY;
         for (int64_t e = 0; e < PAGE; e++) {
           int64_t spot = (at * d + j) * PAGE + e;
-          float x = key_scale ? (float)((const int8_t *)keys)[spot] * key_scale[at * PAGE + e] : ((const float *)keys)[spot];
+          float x = z->key_scale ? (float)((const int8_t *)z->keys)[spot] * z->key_scale[at * PAGE + e] : ((const float *)z->keys)[spot];
           low = x < low ? x : low, high = x > high ? x : high;
         }
-        bounds[at * 2 * d + j] = low, bounds[(at * 2 + 1) * d + j] = high;
+        z->bounds[at * 2 * d + j] = low, z->bounds[(at * 2 + 1) * d + j] = high;
       }
   }
+}
+
+/* qkv [t, (hq + 2 hkv) d]; cos and sin [t, d / 2]; slot [t] is page * 64 + place. q [t, hq, d] is written, and keys and values go
+   to their pages. Rotation is of halves (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). With scales [P, hkv, 64], pages are int8 and
+   each token and head has its own; offset [hkv, d], or NULL, is subtracted from such keys. bounds [P, hkv, 2, d] receive the least and
+   largest components of a page's keys when it is full; may be NULL. */
+void rotate_and_store(const float *qkv, const float *cosine, const float *sine, const int64_t *slot, float *q, void *keys, void *values,
+                      float *key_scale, float *value_scale, float *bounds, const float *offset, int64_t t, int64_t hq, int64_t hkv, int64_t d) {
+  rotation z = {qkv, cosine, sine, slot, q, keys, values, key_scale, value_scale, bounds, offset, t, hq, hkv, d};
+  in_parallel(rotate_rows, &z, (t + ROTATED - 1) / ROTATED);
+  if (bounds) in_parallel(bound_rows, &z, (t + ROTATED - 1) / ROTATED);
 }
 
 /* 16 floats: compilers lower it to whatever the processor has */
@@ -97,7 +119,7 @@ INLINE vec load16(const void *x, int64_t at, const int int8) {
 }
 
 /* Scores of one page for heads first .. first + heads of one query: each row of keys is loaded once for all of them */
-INLINE void page_scores(const float *query, const void *k, float *score, int64_t step, float scale, const int64_t heads, const int64_t d,
+INLINE void page_scores(const float *query, const void *k, float *score, int64_t step, const int64_t heads, const int64_t d,
                         const int int8) {
   vec acc[4][PAGE / LANES];
   for (int64_t g = 0; g < heads; g++)
@@ -106,7 +128,7 @@ INLINE void page_scores(const float *query, const void *k, float *score, int64_t
     vec key[PAGE / LANES];
     for (int e = 0; e < PAGE / LANES; e++) key[e] = load16(k, j * PAGE + e * LANES, int8);
     for (int64_t g = 0; g < heads; g++) {
-      float x = query[g * d + j] * scale;
+      float x = query[g * d + j];
       for (int e = 0; e < PAGE / LANES; e++) acc[g][e] = add_scaled(acc[g][e], x, key[e]);
     }
   }
@@ -164,13 +186,16 @@ INLINE void attend_group(const float *query, const pool *from, const int32_t *ta
                          int64_t group, int64_t stride, int64_t h, int64_t hkv, int64_t n, int64_t pages, float scale, const int64_t d,
                          const int int8) {
   int64_t used = (n + queries - 1 + PAGE - 1) / PAGE, step = pages * PAGE, size = int8 ? 1 : 4;
+  float *scaled = sums; /* until the sums are begun */
+  for (int64_t i = 0; i < queries; i++)
+    for (int64_t j = 0; j < group * d; j++) scaled[i * group * d + j] = query[i * stride + j] * scale;
   for (int64_t p = 0; p < used; p++) {
     int64_t at = (int64_t)table[p] * hkv + h;
     const char *k = (const char *)from->keys + at * d * PAGE * size;
     for (int64_t i = 0; i < queries; i++) {
       if (p * PAGE >= n + i) continue;
       float *s = score + i * group * step + p * PAGE;
-#define SCORES(HEADS) page_scores(query + i * stride + g * d, k, s + g * step, step, scale, HEADS, d, int8)
+#define SCORES(HEADS) page_scores(scaled + (i * group + g) * d, k, s + g * step, step, HEADS, d, int8)
       BY_HEADS(SCORES)
       if (int8)
         for (int64_t g = 0; g < group; g++)
@@ -262,59 +287,65 @@ static void choose_pages(const float *query, int64_t group, int64_t d, const flo
 /* Queries that are taken over the pages together */
 #define TOGETHER 4
 
+typedef struct {
+  const float *q;
+  pool source;
+  const int32_t *table;
+  float *out, *lse;
+  int64_t t, hq, hkv, d, past, keep, from, pages, together;
+  float scale;
+  int failed;
+} attention;
+
+static void attend_part(void *context, int64_t number) {
+  attention *z = context;
+  int64_t d = z->d, hq = z->hq, hkv = z->hkv, group = hq / hkv, pages = z->pages, keep = z->keep;
+  int64_t h = number % hkv, i = number / hkv * z->together, queries = z->t - i < z->together ? z->t - i : z->together;
+  int64_t n = z->past + i + 1, used = (n + PAGE - 1) / PAGE, floats = z->together * group * (pages * PAGE + d);
+  float *score = own_memory((size_t)floats * sizeof(float) + (size_t)pages * 2 * sizeof(int32_t)), *sums = score + z->together * group * pages * PAGE;
+  if (!score) {
+    z->failed = 1;
+    return;
+  }
+  const pool *source = &z->source;
+  const float *query = z->q + (i * hq + h * group) * d;
+  const int32_t *own = z->table;
+  int32_t *chosen = (int32_t *)(score + floats);
+  float *o = z->out + (i * hq + h * group) * d, *sum = z->lse ? z->lse + i * hq + h * group : NULL;
+  if (z->together == 1 && source->bounds && n >= z->from && used > keep) {
+    choose_pages(query, group, d, source->bounds, z->table, used, h, hkv, keep, (float *)(chosen + pages), chosen);
+    own = chosen, n -= (used - keep) * PAGE;
+  }
+#define ATTEND(D, INT8) attend_group(query, source, own, o, sum, hq, score, sums, queries, group, hq *d, h, hkv, n, pages, z->scale, D, INT8)
+  if (source->key_scale) {
+    if (d == 64)
+      ATTEND(64, 1);
+    else if (d == 128)
+      ATTEND(128, 1);
+    else
+      ATTEND(d, 1);
+  } else {
+    if (d == 64)
+      ATTEND(64, 0);
+    else if (d == 128)
+      ATTEND(128, 0);
+    else
+      ATTEND(d, 0);
+  }
+}
+
 /* q [t, hq, d]; query i sees the first past + i + 1 tokens of the pages in table. out [t, hq, d]. Each (query, head) is computed in
    the order of the pages, so a query's result does not depend on the others. With bounds, a query that sees at least `from` tokens reads
-   `keep` pages only, of its own choice. lse [t, hq], or NULL, receives the logarithm of the sum of exponentials. Returns 0, -1 without memory, -2 for a head size that is not supported. */
+   `keep` pages only, of its own choice. lse [t, hq], or NULL, receives the logarithm of the sum of exponentials. Returns 0, -1 without
+   memory, -2 for a head size that is not supported. */
 int attend_few(const float *q, const void *keys, const void *values, const float *key_scale, const float *value_scale, const float *bounds,
                const int32_t *table, float *out, float *lse, int64_t t, int64_t hq, int64_t hkv, int64_t d, int64_t past, int64_t keep, int64_t from,
                float scale) {
-  pool source = {keys, values, key_scale, value_scale, bounds};
-  int64_t group = hq / hkv, pages = (past + t + PAGE - 1) / PAGE;
-  int choosing = bounds && past + t >= from && pages > keep;
-  int64_t together = choosing ? 1 : TOGETHER, parts = (t + together - 1) / together;
-  int failed = 0;
   if (d > MOST_D) return -2;
-#pragma omp parallel
-  {
-    int64_t most = t < together ? t : together;
-    float *score = malloc((size_t)(most * group * (pages * PAGE + d)) * sizeof(float)), *sums = score + most * group * pages * PAGE;
-    int32_t *chosen = choosing ? malloc((size_t)pages * 2 * sizeof(int32_t)) : NULL;
-    int ready = score && (chosen || !choosing);
-    if (!ready) {
-#pragma omp atomic write
-      failed = 1;
-    }
-#pragma omp for collapse(2) schedule(dynamic, 1)
-    for (int64_t part = 0; part < parts; part++)
-      for (int64_t h = 0; h < hkv; h++) {
-        if (!ready) continue;
-        int64_t i = part * together, queries = t - i < together ? t - i : together, n = past + i + 1, used = (n + PAGE - 1) / PAGE;
-        const float *query = q + (i * hq + h * group) * d;
-        const int32_t *own = table;
-        float *o = out + (i * hq + h * group) * d, *sum = lse ? lse + i * hq + h * group : NULL;
-        if (choosing && n >= from && used > keep) {
-          choose_pages(query, group, d, bounds, table, used, h, hkv, keep, (float *)(chosen + pages), chosen);
-          own = chosen, n -= (used - keep) * PAGE;
-        }
-#define ATTEND(D, INT8) attend_group(query, &source, own, o, sum, hq, score, sums, queries, group, hq * d, h, hkv, n, pages, scale, D, INT8)
-        if (key_scale) {
-          if (d == 64)
-            ATTEND(64, 1);
-          else if (d == 128)
-            ATTEND(128, 1);
-          else
-            ATTEND(d, 1);
-        } else {
-          if (d == 64)
-            ATTEND(64, 0);
-          else if (d == 128)
-            ATTEND(128, 0);
-          else
-            ATTEND(d, 0);
-        }
-      }
-    free(score);
-    free(chosen);
-  }
-  return failed ? -1 : 0;
+  int64_t pages = (past + t + PAGE - 1) / PAGE;
+  int choosing = bounds && past + t >= from && pages > keep;
+  pool source = {keys, values, key_scale, value_scale, choosing ? bounds : NULL};
+  attention z = {q, source, table, out, lse, t, hq, hkv, d, past, keep, from, pages, choosing ? 1 : TOGETHER, scale, 0};
+  in_parallel(attend_part, &z, (t + z.together - 1) / z.together * hkv);
+  return z.failed ? -1 : 0;
 }
