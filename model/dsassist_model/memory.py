@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["in_huge_pages"]
+__all__ = ["discard", "in_huge_pages"]
 
 _ALIGNMENT = 64
+_MADV_DONTNEED = 4
 _MADV_PAGEOUT = 21
 """Linux 5.4; Python 3.11's mmap has no name for it."""
 
@@ -52,11 +53,22 @@ def _give_back(tensor: Tensor) -> None:
 
     The contents stay what they are, whatever kind of memory it is, so this is advice that may be ignored.
     """
+    _advise(tensor, _MADV_PAGEOUT)
+
+
+def discard(tensor: Tensor) -> None:
+    """Give the memory of a contiguous CPU ``tensor``, and its contents, back to the system, where it can be (Linux)."""
+    if hasattr(mmap, "MADV_DONTNEED") and tensor.device.type == "cpu":
+        _advise(tensor, _MADV_DONTNEED)
+
+
+def _advise(tensor: Tensor, advice: int) -> None:
+    """What the system is to do with the whole pages of memory that ``tensor`` fills."""
     libc = ctypes.CDLL(None, use_errno=True)
     first = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-    size = tensor.data_ptr() + tensor.numel() * tensor.element_size() - first
-    if size >= mmap.PAGESIZE:
-        libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), _MADV_PAGEOUT)
+    size = (tensor.data_ptr() + tensor.numel() * tensor.element_size() - first) // mmap.PAGESIZE * mmap.PAGESIZE
+    if size > 0:
+        libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), advice)
 
 
 def _room(tensor: Tensor) -> int:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels.kv_int8 import quantize
+from dsassist_kernels.packed_head import SplitHead
 from dsassist_kernels.packed_linear import cheap_rows
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
 from dsassist_kernels.paged_attention.reference import rotate
@@ -42,7 +43,7 @@ from dsassist_model.linear import (
     dequantize,
 )
 from dsassist_model.long_context import Far, LayerPages, LongContext
-from dsassist_model.memory import in_huge_pages
+from dsassist_model.memory import discard, in_huge_pages
 
 __all__ = ["KVPool", "Segment", "Transformer"]
 
@@ -57,7 +58,7 @@ class Segment:
     """Tokens of the sequence that are in the table's pages already."""
     table: Tensor
     outputs: int = 1
-    """For how many of the last tokens the hidden state is wanted."""
+    """For how many of the last tokens the hidden state is wanted; 0 only fills the cache."""
     last: bool = True
     """Whether the prompt ends here, or more of it follows in a later pass."""
     start: int | None = None
@@ -142,6 +143,13 @@ class KVPool:
                 stored if self.key_scale is None else stored * self.key_scale[:, page].unsqueeze(2)
             )
 
+    def discard(self, pages: Sequence[int]) -> None:
+        """Give the memory of ``pages``, which hold nothing any more, back to the system."""
+        for pool in (self.keys, self.values):
+            for layer in pool:
+                for page in pages:
+                    discard(layer[page])
+
     @staticmethod
     def bytes_per_page(config: ModelConfig, dtype: torch.dtype) -> int:
         """Bytes of one page over all layers."""
@@ -171,10 +179,15 @@ class Transformer:
         # a model that was asked for in one type computes everything in it: it is what others are compared with
         own = LongContext.for_machine(device, self.dtype, config.head_dim)
         self.long_context = own if dtype is None else LongContext(dtype=dtype)
-        self._tensors = _placed(config, tensors) if dtype is None and device.type == "cpu" else tensors
         self._as_stored = dtype is None
+        self._tensors, self._split_head = tensors, None
+        if dtype is None and device.type == "cpu":
+            self._split_head = _split(tensors)
+            left = [] if self._split_head is None else ["head.packed"]
+            self._tensors = _placed(config, {n: t for n, t in tensors.items() if n not in left})
         self.embed = self._embedding()
-        self.head = self.embed.head() if config.tie_embeddings else self._linear("head")
+        if self._split_head is None:
+            self.head = self.embed.head() if config.tie_embeddings else self._linear("head")
         self.norm = self._norm("norm")
         self.layers = [self._layer(f"layers.{i}") for i in range(config.num_layers)]
         frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float64)
@@ -227,14 +240,19 @@ class Transformer:
                 start = end
             if i + 1 == len(self.layers):  # from here on only the wanted rows matter
                 wanted = _wanted(segments, self.device)
+                if not len(wanted):
+                    return x[:0]
                 x, mixed = x[wanted], [torch.cat(mixed)[wanted]]
             x = layer.out(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
             x = layer.mlp(x, x)
         return rms_norm(x, *self.norm)
 
     @torch.inference_mode()
-    def logits(self, hidden: Tensor) -> Tensor:
-        """``hidden`` [N, hidden] → [N, vocabulary] float32."""
+    def logits(self, hidden: Tensor, *, greedy: bool = False) -> Tensor:
+        """``hidden`` [N, hidden] → [N, vocabulary] float32. With ``greedy``, only those that may be a row's largest are
+        exact, where that is cheaper; the others are near."""
+        if self._split_head is not None:
+            return self._split_head(hidden, everything=not greedy)
         return self.head(hidden).float()
 
     def _key_offset(self) -> Tensor | None:
@@ -303,6 +321,14 @@ def _placed(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     row, and stays in the file."""
     looked_up = {} if config.tie_embeddings else {n: t for n, t in tensors.items() if n.startswith("embed.")}
     return dict(in_huge_pages({n: t for n, t in tensors.items() if n not in looked_up})) | looked_up
+
+
+def _split(tensors: Mapping[str, Tensor]) -> SplitHead | None:
+    head = SplitHead.of(tensors["head.packed"]) if "head.packed" in tensors else None
+    if head is None:
+        return None
+    placed = in_huge_pages({str(number): part for number, part in enumerate(head.parts)})
+    return SplitHead(tuple(placed.values()))
 
 
 def _slots(segment: Segment) -> Tensor:
