@@ -25,6 +25,8 @@ class BuiltPrompt:
     tokens: list[int]
     truncated: dict[str, int] | None = None
     """Tokens left out of ``prompt``, ``suffix`` and ``context`` (counted from characters where too far to tokenize)."""
+    suffix: tuple[int, int] | None = None
+    """Where the suffix stands in ``tokens``: its first one and the one after its last; None without."""
 
 
 @dataclass(slots=True)
@@ -68,14 +70,15 @@ def build(
     pieces, lost = _context(tokenizer, context, repository, spare) if header else ([], 0)
     if context and not header:
         lost = sum(len(text) // 4 for _, text in context)
-    tokens = [*frame, *pieces, *(header if pieces else [])]
+    tokens, place = [*frame, *pieces, *(header if pieces else [])], None
     if infill:
         assert fim.prefix is not None and fim.suffix is not None and fim.middle is not None
         tokens += [fim.prefix, *before.kept, fim.suffix, *after.kept, fim.middle]
+        place = (len(tokens) - 1 - len(after.kept), len(tokens) - 1)
     else:
         tokens += before.kept
     cut = {"prompt": before.lost, "suffix": after.lost, "context": lost}
-    return BuiltPrompt(tokens, cut if any(cut.values()) else None)
+    return BuiltPrompt(tokens, cut if any(cut.values()) else None, place)
 
 
 def _tail(tokenizer: Tokenizer, text: str, room: int) -> _Cut:

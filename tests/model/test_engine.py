@@ -7,12 +7,40 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from dsassist_model.engine import Piece, Request
 from dsassist_model.engine.scheduler import Limits
 from dsassist_model.engine.sequence import StopText
 from dsassist_model.errors import Cancelled, EngineError, QueueFull
+from dsassist_model.prompt import build
 
 PROMPTS = ["def f(x):\n    return x", "import os\n", "x = 1\nx = 2\nx = ", "class A:\n    pass\n" * 9, "z"]
+
+
+class Leaving:
+    """A client that cancels once it has got so many tokens."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.pieces, self.done = count, list[Piece](), threading.Event()
+        self.handle: Any = None
+
+    def emit(self, piece: Piece) -> None:
+        self.pieces.append(piece)
+        while self.handle is None and not self.done.is_set():
+            self.done.wait(0.001)
+        if sum(p.tokens for p in self.pieces) >= self.count:
+            self.handle.cancel()
+        if piece.last:
+            self.done.set()
+
+    def wait(self) -> None:
+        assert self.done.wait(60)
+
+    @property
+    def last(self) -> Piece:
+        return self.pieces[-1]
 
 
 def answers(engines: Any, engine: Any, prompts: list[str], **options: Any) -> list[str]:
@@ -174,6 +202,85 @@ def test_less_memory(engines: Any) -> None:
     engines.ask(engine, "abc", max_tokens=2).wait()
     assert engine.cache.used <= 4 < before
     assert engine.max_context == 256
+
+
+def test_cancelled_at_every_token(engines: Any) -> None:
+    """A client that goes away after the first token, the second, and so on: each time the engine is free at once, and
+    what it had written spoils no later answer."""
+    engine = engines.make()
+    whole = engines.ask(engine, PROMPTS[0], max_tokens=16, logprobs=True).wait()
+    for count in range(16):
+        leaving = Leaving(count)
+        leaving.handle = engine.submit(Request(engine.tokenizer.encode(PROMPTS[0]), max_tokens=16), leaving.emit)
+        leaving.wait()
+        assert leaving.last.error is None or isinstance(leaving.last.error, Cancelled)
+    assert engines.ask(engine, PROMPTS[0], max_tokens=16).wait().text == whole.text
+    assert engine.counters.cancelled >= 8
+
+
+def test_cancelled_and_asked_again_at_once(engines: Any) -> None:
+    engine = engines.make()
+    alone = engines.ask(engine, PROMPTS[3], max_tokens=8).wait().text
+    for _ in range(30):
+        engines.ask(engine, PROMPTS[3], max_tokens=8).handle.cancel()
+        again = engines.ask(engine, PROMPTS[3], max_tokens=8)
+    assert again.wait().text == alone
+    assert engine.counters.failed == 0
+
+
+def test_two_hundred_requests_at_once(engines: Any) -> None:
+    """What fits into the queue is answered, the rest is refused by name; none is lost."""
+    engine = engines.make(limits=Limits(waiting=64, running=32))
+    asked, refused = [], 0
+    for i in range(200):
+        try:
+            asked.append((i, engines.ask(engine, f"x{i} = ", max_tokens=4, session=str(i % 7))))
+        except QueueFull:
+            refused += 1
+    assert len(asked) + refused == 200
+    assert len(asked) >= 64
+    assert engine.counters.refused == refused
+    alone = engines.make()
+    for i, one in asked[:: max(1, len(asked) // 12)]:
+        assert one.wait().text == engines.ask(alone, f"x{i} = ", max_tokens=4).wait().text
+    assert all(one.wait().last.error is None for _, one in asked)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.text(alphabet="ab =\n(", min_size=1, max_size=150),
+            st.text(alphabet="xy\n", max_size=60),
+            st.booleans(),
+            st.sampled_from(["", "one", "two"]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_interleaved_requests_each_as_alone(engines: Any, requests: list[tuple[str, str, bool, str, bool]]) -> None:
+    """Whatever runs beside it, is cancelled, waits in the background or shares its beginning: a request's answer is the
+    one it gets from an engine of its own."""
+    if not hasattr(engines, "pair"):
+        engines.pair = (
+            engines.make(cache_tokens=1024, limits=Limits(chunk=16, shared_chunk=5, running=4)),
+            engines.make(),
+        )
+    crowded, alone = engines.pair
+    asked = []
+    for before, after, background, session, cancelled in requests:
+        built = build(crowded.tokenizer, before, after, limit=200)
+        options = {"max_tokens": 6, "session": session, "priority": "background" if background else "interactive"}
+        one = engines.ask(crowded, built.tokens, suffix=built.suffix, **options)
+        if cancelled:
+            one.handle.cancel()
+        asked.append((built, one))
+    for (built, one), (*_, cancelled) in zip(asked, requests, strict=True):
+        one.wait()
+        if not cancelled:
+            assert one.text == engines.ask(alone, built.tokens, suffix=built.suffix, max_tokens=6).wait().text
 
 
 @pytest.mark.parametrize(

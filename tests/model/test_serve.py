@@ -21,6 +21,7 @@ from dsassist_model.engine import Engine
 from dsassist_model.errors import BadModelFile
 from dsassist_model.paths import engine_files
 from dsassist_model.serve.app import create_app
+from dsassist_model.serve.pressure import available_share
 from dsassist_model.serve.state import EngineOptions, EngineState
 
 
@@ -51,6 +52,7 @@ async def test_a_completion_tells_text_usage_and_where_time_went(client: httpx.A
     assert len(choice["logprobs"]["token_logprobs"]) == body["usage"]["completion_tokens"] <= 8
     told = body["dsassist"]
     assert told["truncated"] is None
+    assert told["prompt_tokens_reused"] == 0
     assert told["prompt_tokens_cached"] + told["prompt_tokens_computed"] == body["usage"]["prompt_tokens"]
     assert {"queue_ms", "prefill_ms", "decode_ms", "decode_steps", "drafted", "accepted"} <= told.keys()
 
@@ -246,6 +248,40 @@ def test_a_missing_model_ends_the_process_with_a_remedy(home: Path) -> None:
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 3
     assert "model pull" in ended.stderr
+
+
+async def test_short_memory_cuts_the_cache_and_is_told(
+    client: httpx.AsyncClient, state: EngineState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, left = state.engine, 0.5
+    assert engine is not None
+    monkeypatch.setattr("dsassist_model.serve.state.available_share", lambda: left)
+    state.look_at_memory()
+    assert (await client.get("/health")).json()["message"] == ""
+    whole, left = engine.cache.limit, 0.01
+    for _ in range(12):
+        state.look_at_memory()
+    await complete(client, prompt="x = ", max_tokens=2)
+    assert engine.cache.limit * 64 == 1024
+    assert "cut from" in (await client.get("/health")).json()["message"]
+    left = 0.5
+    for _ in range(400):
+        state.look_at_memory()
+    await complete(client, prompt="x = ", max_tokens=2)
+    assert engine.cache.limit == whole
+    assert (await client.get("/health")).json()["message"] == ""
+
+
+def test_how_much_memory_is_left(tmp_path: Path) -> None:
+    assert available_share(tmp_path, tmp_path) == 1.0
+    (tmp_path / "meminfo").write_text("MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\n")
+    assert available_share(tmp_path, tmp_path) == 0.4
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("950\n")
+    (tmp_path / "memory.stat").write_text("anon 700\ninactive_file 50\n")
+    assert available_share(tmp_path, tmp_path) == pytest.approx(0.1)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_share(tmp_path, tmp_path) == 0.4
 
 
 async def test_a_client_that_leaves_before_the_first_token(state: EngineState) -> None:

@@ -43,6 +43,11 @@ class Begin:
         self._rest = text.encode("utf-8", "replace")
         self._untold = len(text)
 
+    @property
+    def guides(self) -> bool:
+        """Whether something of the text has not been said yet."""
+        return bool(self._rest)
+
     def guided(self, logits: Tensor) -> Tensor:
         """``logits`` [V] with every token that disagrees at minus infinity."""
         if not self._rest:

@@ -154,10 +154,11 @@ class PrefixCache:
             pass
 
     def shrink(self, pages: int) -> None:
-        """Use at most ``pages`` from now on (at least one)."""
+        """Use at most ``pages`` from now on (at least one), and give the memory of the others back."""
         self.limit = max(1, min(pages, self.pool.pages))
         while self.used > self.limit and self._evict():
             pass
+        self.pool.discard(self._free)
 
     def _take(self) -> int:
         while self.used >= self.limit or not self._free:

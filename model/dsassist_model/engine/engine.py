@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,11 +17,13 @@ import torch
 
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_model.engine.cache import OutOfPages, PrefixCache
+from dsassist_model.engine.drafts import STEPS, Draft, DraftLength
 from dsassist_model.engine.far import FarMemory
 from dsassist_model.engine.request import Handle, Piece, Request
 from dsassist_model.engine.sampling import logprob
 from dsassist_model.engine.scheduler import Limits, Plan, Scheduler
 from dsassist_model.engine.sequence import Sequence
+from dsassist_model.engine.suffixes import SuffixCache
 from dsassist_model.errors import Cancelled, EngineError, ModelError
 from dsassist_model.tokenizer import Tokenizer
 from dsassist_model.transformer import Segment, Transformer
@@ -34,6 +37,17 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class _Share:
+    """What one sequence has in a pass."""
+
+    sequence: Sequence
+    segments: list[Segment]
+    draft: Draft
+    read: int | None = None
+    """Prompt tokens that are in the cache after it; None when a token is decoded."""
+
+
+@dataclass(slots=True)
 class Counters:
     """What was done since the start, for ``/metrics``."""
 
@@ -43,6 +57,7 @@ class Counters:
     failed: int = 0
     prompt_tokens_computed: int = 0
     prompt_tokens_cached: int = 0
+    prompt_tokens_reused: int = 0
     generated: int = 0
     drafted: int = 0
     accepted: int = 0
@@ -65,6 +80,8 @@ class Engine:
     ) -> None:
         self.model, self.tokenizer, self.draft = model, tokenizer, draft
         self.cache = PrefixCache(model.new_pool(-(-cache_tokens // PAGE), cache_dtype))
+        self.suffixes = SuffixCache(self.cache.pool, model.cos, model.sin)
+        self.draft_length = DraftLength()
         self.counters = Counters()
         self._scheduler = Scheduler(limits)
         self._wake = threading.Condition()
@@ -134,6 +151,7 @@ class Engine:
                     break
             if self._shrink_to is not None:
                 self.cache.shrink(self._shrink_to // PAGE)
+                self.suffixes.clear()
                 self._shrink_to = None
             self._drop_cancelled()
             self._admit()
@@ -179,60 +197,92 @@ class Engine:
             if prompt is not handle.request.prompt:
                 s.far = FarMemory(self.cache.pool)
             self._scheduler.running.append(s)
+            self._reuse_suffix(s)
+
+    @torch.inference_mode()
+    def _reuse_suffix(self, s: Sequence) -> None:
+        """Copy the suffix from an earlier prompt, where the request allows it and the cache has none of it exactly."""
+        span, prompt = s.request.suffix, s.request.prompt
+        if not s.request.reuse_suffix or span is None or s.far is not None or s.lease.tokens > span[0]:
+            return
+        if self.suffixes.find(prompt, span) and self._make_room(s, span[1]):
+            self.suffixes.put(prompt, span, s.lease.pages)
+            s.skip = span
+            s.computed(s.lease.tokens)
 
     def _run(self, plan: Plan) -> None:
         """One pass of the model and what follows from it."""
-        segments, owners, drafts = [], [], []
-        guesses = self.model.cheap_rows // max(1, len(plan.decode)) - 1  # for each: what the pass verifies at no cost
+        shares, rows = list[_Share](), len(plan.decode)
         for s in plan.decode:
-            draft = s.draft(guesses)
-            tokens = [s.tokens[-1], *draft]
-            if self._make_room(s, s.lease.tokens + len(tokens)):
-                segments.append(self._segment(s, tokens, outputs=len(tokens)))
-                owners.append(s)
-                drafts.append(draft)
+            draft, at = self._draft(s, rows, len(plan.decode)), s.lease.tokens
+            if self._make_room(s, at + 1 + len(draft.tokens)):
+                tokens = [s.tokens[-1], *draft.tokens]
+                shares.append(_Share(s, [self._segment(s, at, tokens, outputs=len(tokens))], draft))
+                rows += len(draft.tokens)
         for s, most in plan.prefill:
-            take = min(
-                most, max(1, self.cache.limit // 2) * PAGE
-            )  # a segment fits in half of the cache, whatever its size
-            if self._make_room(s, s.lease.tokens + take):
-                tokens = s.tokens[s.lease.tokens : s.lease.tokens + take]
-                ends = s.lease.tokens + take >= len(s.request.prompt)
-                segments.append(self._segment(s, tokens, last=ends))
-                owners.append(s)
-                drafts.append([])
-        if not segments:
+            # a segment fits in half of the cache, whatever its size
+            runs = s.chunk(min(most, max(1, self.cache.limit // 2) * PAGE))
+            ends = runs[-1][1] >= len(s.request.prompt)
+            draft = self._draft(s, 1, 1) if ends else Draft([])
+            if self._make_room(s, runs[-1][1] + len(draft.tokens)):
+                # what one segment writes, the next sees in the same pass
+                segments = [self._segment(s, start, s.tokens[start:end], outputs=0, last=ends) for start, end in runs]
+                segments[-1].outputs = int(ends and s.request.max_tokens > 0)
+                if draft.tokens:  # apart, so that the prompt is attended to as it is without
+                    segments.append(self._segment(s, runs[-1][1], draft.tokens, outputs=len(draft.tokens)))
+                shares.append(_Share(s, segments, draft, runs[-1][1]))
+        if not shares:
             return
 
         def check() -> None:
-            if all(s.handle.cancelled for s in owners):
+            if all(share.sequence.handle.cancelled for share in shares):
                 raise Cancelled("Nobody waits for this pass.")
 
-        hidden = self.model.forward(segments, self.cache.pool, check)
+        began = time.perf_counter()
+        hidden = self.model.forward([segment for share in shares for segment in share.segments], self.cache.pool, check)
         self.counters.passes += 1
-        # logits only where a token follows: not inside a prompt, nor after one that is only read
-        rows, at = [], 0
-        for segment, s in zip(segments, owners, strict=True):
-            ends = segment.position + len(segment.tokens) >= len(s.request.prompt)
-            rows.append(range(at, at + segment.outputs) if ends and s.request.max_tokens else range(0))
-            at += segment.outputs
-        wanted = [row for r in rows for row in r]
-        logits = self.model.logits(hidden[wanted] if len(wanted) < at else hidden) if wanted else hidden
+        logits = self._logits(hidden, shares)
+        if not plan.prefill:
+            self.draft_length.took(len(hidden), time.perf_counter() - began)
         at = 0
-        for segment, s, draft, own in zip(segments, owners, drafts, rows, strict=True):
-            self._advance(s, segment, draft, logits[at : at + len(own)])
-            at += len(own)
+        for share in shares:
+            outputs = sum(segment.outputs for segment in share.segments)
+            self._advance(share, logits[at : at + outputs])
+            at += outputs
 
-    def _advance(self, s: Sequence, segment: Segment, draft: list[int], logits: torch.Tensor) -> None:
+    def _logits(self, hidden: torch.Tensor, shares: list[_Share]) -> torch.Tensor:
+        """Logits of a pass's outputs: all of them for what is sampled, those that matter for what is greedy."""
+        outputs = [(share.sequence, segment.outputs) for share in shares for segment in share.segments]
+        greedy = [
+            s.sampler.greedy and not s.begin.guides and s.guide.done for s, count in outputs for _ in range(count)
+        ]
+        if len(set(greedy)) < 2:
+            return self.model.logits(hidden, greedy=all(greedy)) if greedy else hidden
+        chosen = torch.tensor(greedy)
+        logits = torch.empty(len(hidden), self.model.config.vocab_size, device=hidden.device)
+        for kind in (True, False):
+            logits[chosen == kind] = self.model.logits(hidden[chosen == kind], greedy=kind)
+        return logits
+
+    def _draft(self, s: Sequence, rows: int, sharing: int) -> Draft:
+        """Guesses for ``s``, as many as are worth it in a pass of ``rows`` rows that ``sharing`` sequences share."""
+        draft = s.draft(STEPS[-1] // sharing - 1)
+        count = self.draft_length.best(draft.key, rows, len(draft.tokens))
+        return Draft(draft.tokens[:count], draft.key)
+
+    def _advance(self, share: _Share, logits: torch.Tensor) -> None:
         """Take what a pass gave to one sequence: ``logits`` [1 + drafts, V], or [0, V] in the middle of a prompt."""
-        if segment.asked is not None and s.far is not None:
-            s.far.count(segment.asked)
-        if segment.position + len(segment.tokens) <= len(s.request.prompt):  # a chunk of the prompt
-            s.lease.tokens += len(segment.tokens)
+        s, draft = share.sequence, share.draft
+        for segment in share.segments:
+            if segment.asked is not None and s.far is not None:
+                s.far.count(segment.asked)
+        if share.read is not None:
+            s.computed(share.read)
             if s.prefilling:
                 return
-            self.counters.prompt_tokens_computed += len(s.request.prompt) - s.cached
+            self.counters.prompt_tokens_computed += len(s.request.prompt) - s.cached - s.reused
             self.counters.prompt_tokens_cached += s.cached
+            self.counters.prompt_tokens_reused += s.reused
             if not s.request.max_tokens:
                 s.finish_prefill_only()
                 self._retire(s)
@@ -241,7 +291,7 @@ class Engine:
             s.lease.tokens += 1  # drafts count once they are accepted
             s.steps += 1
         accepted, going = 0, True
-        for row, guess in zip(logits, [*draft, None], strict=True):
+        for row, guess in zip(logits, [*draft.tokens, None], strict=True):
             row = s.guide.guided(s.begin.guided(row))
             token = s.sampler.choose(row)
             going = s.accept(token, logprob(row, token) if s.request.logprobs else None)
@@ -249,18 +299,21 @@ class Engine:
                 break
             s.lease.tokens += 1
             accepted += 1
-        s.drafted += len(draft)
+        s.drafted += len(draft.tokens)
         s.accepted += accepted
+        s.at_once = s.at_once or s.generated
+        self.draft_length.verified(draft.key, len(draft.tokens), accepted)
         if not going:
             self._retire(s)
 
-    def _segment(self, s: Sequence, tokens: list[int], *, outputs: int = 1, last: bool = True) -> Segment:
-        """The next ``tokens`` of ``s``."""
+    def _segment(self, s: Sequence, start: int, tokens: list[int], *, outputs: int, last: bool = True) -> Segment:
+        """``tokens`` of ``s`` from ``start`` on, all before which is in the cache or comes before in the pass."""
         table, lease = self._table(s), s.lease
         if s.far is None:
-            return Segment(tokens, lease.tokens, table, outputs=outputs, last=last)
+            return Segment(tokens, start, table, outputs=outputs, last=last)
         asked = torch.zeros(len(lease.pages)) if s.prefilling else None
-        return Segment(tokens, lease.held, table, outputs, last, start=lease.tokens, far=s.far.layer, asked=asked)
+        held = lease.held + start - lease.tokens
+        return Segment(tokens, held, table, outputs, last, start=start, far=s.far.layer, asked=asked)
 
     def _make_room(self, s: Sequence, tokens: int) -> bool:
         try:
@@ -290,6 +343,11 @@ class Engine:
 
     def _retire(self, s: Sequence) -> None:
         self._scheduler.running.remove(s)
+        span = s.request.suffix
+        if s.skip is not None:
+            s.lease.tokens = min(s.lease.tokens, s.skip[0])  # what was copied, and what saw it, is for this answer only
+        elif span is not None and s.far is None and s.lease.tokens >= span[1]:
+            self.suffixes.keep(s.tokens, span, s.lease.pages)
         self.cache.keep(s.lease, s.tokens)
         c, told = self.counters, s.details()
         c.generated += s.generated

@@ -35,6 +35,11 @@ class Request:
     """What the answer has to begin with; it is not told again."""
     names: tuple[str, ...] = ()
     """The answer begins with one of these, whole; empty leaves it free."""
+    suffix: tuple[int, int] | None = None
+    """Where the text after the cursor stands in ``prompt``: its first token and the one after its last."""
+    reuse_suffix: bool = False
+    """Whether that text may be taken from an earlier prompt that differs little before it (``suffixes``): quicker, and
+    not quite the same."""
 
 
 @dataclass(frozen=True, slots=True)

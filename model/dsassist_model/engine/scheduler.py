@@ -27,9 +27,9 @@ class Limits:
     waiting: int = 64
     """More waiting requests are refused."""
     running: int = 32
-    chunk: int = 512
-    """Prompt tokens of one pass when nobody decodes. A pass can be cancelled between layers, which is finer than a
-    short chunk."""
+    chunk: int = 128
+    """Prompt tokens of one pass when nobody decodes. A key cancels the request before it, and what a cancelled pass has
+    read is lost: of a chunk of 512 tokens, which takes longer than a key, typing would never see the end."""
     long_chunk: int = 2048
     """The same for one prompt of which more than this is left: fewer segments, so the past is read less often."""
     shared_chunk: int = 64
@@ -99,8 +99,8 @@ class Scheduler:
         if decode and len(reading) > 1:
             room *= 2  # many newcomers: catch up, or they would starve behind those who decode
         # who has least left goes first; ties go to who came first
-        for s in sorted(reading, key=lambda s: (len(s.request.prompt) - s.lease.tokens, s.handle.number)):
-            take = min(room, len(s.request.prompt) - s.lease.tokens)
+        for s in sorted(reading, key=lambda s: (s.left, s.handle.number)):
+            take = min(room, s.left)
             if take <= 0:
                 break
             prefill.append((s, take))
@@ -109,5 +109,5 @@ class Scheduler:
 
     def _chunk(self, reading: list[Sequence]) -> int:
         """Prompt tokens of a pass in which nobody decodes."""
-        long = len(reading) == 1 and len(reading[0].request.prompt) - reading[0].lease.tokens > self.limits.long_chunk
+        long = len(reading) == 1 and reading[0].left > self.limits.long_chunk
         return self.limits.long_chunk if long else self.limits.chunk

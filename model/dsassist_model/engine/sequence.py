@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from dsassist_model.engine.begin import Begin
 from dsassist_model.engine.cache import Lease
-from dsassist_model.engine.drafts import LookupDraft
+from dsassist_model.engine.drafts import NOTHING, Draft, LookupDraft
 from dsassist_model.engine.far import FarMemory
 from dsassist_model.engine.guide import Guide
-from dsassist_model.engine.request import Handle, Piece
+from dsassist_model.engine.request import Handle, Piece, Request
 from dsassist_model.engine.sampling import Sampler
+from dsassist_model.engine.suffixes import Span
 from dsassist_model.tokenizer import StreamDecoder, Tokenizer
 
 __all__ = ["Sequence", "StopText"]
@@ -62,11 +63,15 @@ class Sequence:
         """Prompt tokens that were found in the cache."""
         self.far: FarMemory | None = None
         """What stands for pages that were given back; only where the request is longer than the cache."""
+        self.skip: Span | None = None
+        """Prompt tokens that were copied from an earlier prompt, and are not computed."""
         self.sampler = Sampler(self.request)
         self.begin = Begin(tokenizer, self.request.begin)
         self.guide = Guide(tokenizer, [self.request.begin + name for name in self.request.names])
         self.times = Times(admitted=time.perf_counter())
         self.steps = self.drafted = self.accepted = 0
+        self.at_once = 0
+        """Tokens of the answer that the pass gave which ended the prompt."""
         self._decoder: StreamDecoder = tokenizer.stream_decoder()
         self._stop = StopText(self.request.stop)
         fim = tokenizer.special.fim
@@ -74,7 +79,7 @@ class Sequence:
         holes = (fim.prefix, fim.middle, fim.suffix, fim.pad, fim.repo_name, fim.file_sep)
         self._ends = frozenset((*tokenizer.special.eos, *(t for t in holes if t is not None)))
         wanted = draft and self.sampler.greedy and self.request.max_tokens > 1
-        self.lookup = LookupDraft(self.request.prompt, self.request.drafts) if wanted else None
+        self.lookup = _lookup(self.request) if wanted else None
 
     @property
     def generated(self) -> int:
@@ -86,9 +91,36 @@ class Sequence:
         """Whether more than the newest token is not computed yet."""
         return self.lease.tokens < len(self.request.prompt)
 
-    def draft(self, most: int) -> list[int]:
+    @property
+    def left(self) -> int:
+        """Prompt tokens still to be computed."""
+        skipped = self.reused if self.skip and self.lease.tokens <= self.skip[0] else 0
+        return max(0, len(self.request.prompt) - self.lease.tokens - skipped)
+
+    @property
+    def reused(self) -> int:
+        """Prompt tokens that were copied from an earlier prompt."""
+        return self.skip[1] - self.skip[0] if self.skip else 0
+
+    def chunk(self, most: int) -> list[Span]:
+        """The next ``most`` prompt tokens to compute, as runs without what is skipped."""
+        start, end = self.lease.tokens, len(self.request.prompt)
+        if self.skip is None or start >= self.skip[1]:
+            return [(start, min(start + most, end))]
+        first, second = self.skip
+        runs = [(start, min(start + most, first))] if start < first else []
+        rest = most - (first - start)
+        return [*runs, (second, min(second + rest, end))] if rest > 0 else runs
+
+    def computed(self, end: int) -> None:
+        """Prompt tokens up to ``end`` are in the cache now."""
+        self.lease.tokens = self.skip[1] if self.skip and end == self.skip[0] else end
+
+    def draft(self, most: int) -> Draft:
         """Up to ``most`` guesses for the next pass, within what may still be generated."""
-        return self.lookup.propose(min(most, self.request.max_tokens - self.generated - 1)) if self.lookup else []
+        return (
+            self.lookup.propose(min(most, self.request.max_tokens - self.generated - 1)) if self.lookup else Draft([])
+        )
 
     def accept(self, token: int, logprob: float | None) -> bool:
         """Take the next token and tell its text. False when the answer is complete, which is then told too."""
@@ -127,11 +159,13 @@ class Sequence:
             "prompt_tokens": len(self.request.prompt),
             "completion_tokens": self.generated,
             "prompt_tokens_cached": self.cached,
-            "prompt_tokens_computed": len(self.request.prompt) - self.cached,
+            "prompt_tokens_reused": self.reused,
+            "prompt_tokens_computed": len(self.request.prompt) - self.cached - self.reused,
             "tokens_pooled": self.far.tokens if self.far else 0,
             "queue_ms": round((self.times.admitted - self.handle.arrived) * 1e3, 2),
             "prefill_ms": round((first - self.times.admitted) * 1e3, 2),
             "decode_ms": round((now - first) * 1e3, 2),
+            "tokens_at_once": self.at_once or self.generated,
             "decode_steps": self.steps,
             "drafted": self.drafted,
             "accepted": self.accepted,
@@ -142,3 +176,14 @@ class Sequence:
         if not self._stop.stopped:
             rest += self._stop.finish()
         self.handle.emit(Piece(rest, finish_reason="stop", details=self.details()))
+
+
+def _lookup(request: Request) -> LookupDraft:
+    """Where guesses come from. What is generated goes on where the cursor is: of an infilling prompt, the text before
+    it comes last."""
+    prompt = list(request.prompt)
+    if request.suffix is None:
+        return LookupDraft(prompt, request.drafts)
+    start, end = request.suffix
+    # the tokens of the template around the suffix are left out: no text holds them
+    return LookupDraft(prompt[: start - 1] or [NOTHING], (*request.drafts, prompt[start:end]))

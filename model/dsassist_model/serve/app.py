@@ -93,7 +93,7 @@ async def _completions(http: HttpRequest) -> Response:
         repository=body.repository,
         path=body.path,
     )
-    requests = [replace(request, begin=begin) for request in _requests(engine, common, built.tokens)]
+    requests = [replace(request, begin=begin) for request in _requests(engine, common, built.tokens, built.suffix)]
     shape = {"object": "text_completion", "model": state.options.model}
     return await _answer(http, engine, common, requests, shape, {"truncated": built.truncated}, chat=False)
 
@@ -107,7 +107,9 @@ async def _chat(http: HttpRequest) -> Response:
     return await _answer(http, engine, body.common, requests, shape, {"truncated": None}, chat=True)
 
 
-def _requests(engine: Engine, common: CommonBody, tokens: list[int]) -> list[Request]:
+def _requests(
+    engine: Engine, common: CommonBody, tokens: list[int], suffix: tuple[int, int] | None = None
+) -> list[Request]:
     drafts = tuple(engine.tokenizer.encode(text) for text in common.drafts)
     return [
         Request(
@@ -122,6 +124,8 @@ def _requests(engine: Engine, common: CommonBody, tokens: list[int]) -> list[Req
             session=common.session,
             drafts=drafts,
             names=common.names,
+            suffix=suffix,
+            reuse_suffix=common.reuse_suffix,
         )
         for choice in range(common.n)
     ]
@@ -217,7 +221,7 @@ async def _health(http: HttpRequest) -> Response:
             "progress": round(state.progress, 3),
             "version": _version(),
             "pid": os.getpid(),
-            "message": error.message if error else "",
+            "message": error.message if error else state.notice,
             "remedy": error.remedy if error else "",
         }
     )

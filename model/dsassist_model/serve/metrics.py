@@ -18,6 +18,12 @@ def render(engine: Engine) -> str:
         ("requests_failed_total", "counter", "Requests that failed", c.failed),
         ("prompt_tokens_computed_total", "counter", "Prompt tokens computed", c.prompt_tokens_computed),
         ("prompt_tokens_cached_total", "counter", "Prompt tokens found in the KV cache", c.prompt_tokens_cached),
+        (
+            "prompt_tokens_reused_total",
+            "counter",
+            "Tokens of suffixes taken over from earlier prompts",
+            c.prompt_tokens_reused,
+        ),
         ("generated_tokens_total", "counter", "Tokens generated", c.generated),
         ("draft_tokens_total", "counter", "Draft tokens verified", c.drafted),
         ("draft_tokens_accepted_total", "counter", "Draft tokens accepted", c.accepted),

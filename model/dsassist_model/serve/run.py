@@ -96,11 +96,17 @@ async def _serve(server: uvicorn.Server, listener: socket.socket, state: EngineS
             if idle_minutes > 0 and state.idle_seconds > idle_minutes * 60:
                 server.should_exit = True
 
-    watcher = asyncio.create_task(leave_when_idle())
+    async def watch_memory() -> None:
+        while not server.should_exit:
+            await asyncio.sleep(2.0)
+            state.look_at_memory()
+
+    watchers = [asyncio.create_task(leave_when_idle()), asyncio.create_task(watch_memory())]
     try:
         await server.serve(sockets=[listener])
     finally:
-        watcher.cancel()
+        for watcher in watchers:
+            watcher.cancel()
 
 
 @contextlib.contextmanager

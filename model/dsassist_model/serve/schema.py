@@ -33,6 +33,7 @@ class CommonBody:
     session: str
     drafts: tuple[str, ...]
     names: tuple[str, ...]
+    reuse_suffix: bool
     max_prompt_tokens: int | None
 
 
@@ -127,6 +128,7 @@ def _common(body: Mapping[str, Any], ours: Mapping[str, Any]) -> CommonBody:
         session=_text(ours, "session", ""),
         drafts=tuple(drafts),
         names=tuple(names),
+        reuse_suffix=_flag(ours, "reuse_suffix"),
         max_prompt_tokens=None if limit is None else int(_number(ours, "max_prompt_tokens", 0, 16, 2**31, whole=True)),
     )
 

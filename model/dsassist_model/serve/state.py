@@ -15,6 +15,7 @@ from dsassist_kernels import native
 from dsassist_model import convert, paths
 from dsassist_model.engine import Engine, Request
 from dsassist_model.errors import DeviceError, ModelError
+from dsassist_model.serve.pressure import Pressure, available_share
 from dsassist_model.transformer import KVPool, Transformer
 
 __all__ = ["EngineOptions", "EngineState", "load_engine"]
@@ -45,6 +46,20 @@ class EngineState:
         self.error: ModelError | None = None
         self.engine: Engine | None = None
         self.asked = time.monotonic()
+        self._pressure: Pressure | None = None
+
+    @property
+    def notice(self) -> str:
+        """What those who ask how the engine is should know while it works."""
+        return self._pressure.notice if self._pressure else ""
+
+    def look_at_memory(self) -> None:
+        """Cut the cache if memory is short, or let it grow back; to be called every second or so."""
+        if self.engine is None:
+            return
+        if self._pressure is None:
+            self._pressure = Pressure(self.engine)
+        self._pressure.look(available_share())
 
     def start(self) -> None:
         """Begin loading."""
@@ -117,6 +132,7 @@ def load_engine(options: EngineOptions, progress: convert.Progress | None = None
     native.set_folder(paths.cache_dir() / "kernels")
     device = choose_device(options.device)
     torch.set_num_threads(options.threads or torch.get_num_threads())
+    native.set_threads(torch.get_num_threads())
     loaded = convert.load(options.model, progress=progress)
     # GPUs run bfloat16 until kernels for quantized weights come
     model = Transformer(loaded.config, loaded.tensors, device, torch.bfloat16 if device.type == "cuda" else None)

@@ -1,0 +1,98 @@
+"""A suffix taken over from an earlier prompt: exact where it can be, never beyond its limits, never in the tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from dsassist_model.engine.suffixes import FEWEST_TOKENS, MOST_CHANGED, MOST_TOKENS, SuffixCache
+from dsassist_model.prompt import build
+
+BEFORE = "def area(width, height):\n    return width"
+AFTER = "\n\n\ndef volume(width, height, depth):\n    return area(width, height) * depth\n"
+
+
+def ask(engines: Any, engine: Any, before: str, after: str = AFTER, **options: Any) -> Any:
+    built = build(engine.tokenizer, before, after, limit=400)
+    assert built.suffix is not None
+    return engines.ask(engine, built.tokens, suffix=built.suffix, **{"max_tokens": 12, **options}).wait()
+
+
+def test_with_one_layer_nothing_is_lost(engines: Any) -> None:
+    """There keys and values come from a token and its place alone: what was turned is what would be computed."""
+    typing, exact = engines.make(), engines.make()
+    for count in range(len(BEFORE) - 12, len(BEFORE) + 1):
+        reused = ask(engines, typing, BEFORE[:count], reuse_suffix=True, logprobs=True)
+        anew = ask(engines, exact, BEFORE[:count], logprobs=True)
+        assert reused.text == anew.text
+        told = [[v for piece in asked.pieces for v in piece.logprobs] for asked in (reused, anew)]
+        assert told[0] == pytest.approx(told[1], abs=1e-3)
+    details = reused.last.details
+    assert details["prompt_tokens_reused"] > FEWEST_TOKENS
+    assert details["prompt_tokens_computed"] <= 8
+    assert typing.counters.prompt_tokens_reused == 12 * details["prompt_tokens_reused"]
+
+
+def test_it_is_taken_over_only_when_asked_for(engines: Any) -> None:
+    engine = engines.make()
+    ask(engines, engine, BEFORE)
+    assert ask(engines, engine, BEFORE + " *").last.details["prompt_tokens_reused"] == 0
+    assert ask(engines, engine, BEFORE + " * 2", reuse_suffix=True).last.details["prompt_tokens_reused"] > 0
+
+
+@pytest.mark.parametrize("change", ["another beginning", "too much typed", "another suffix"])
+def test_what_differs_too_much_is_read_anew(engines: Any, change: str) -> None:
+    engine = engines.make()
+    before, after = BEFORE, AFTER
+    ask(engines, engine, BEFORE * 2)
+    if change == "another beginning":
+        before = "class Other:\n    pass\n" * 6
+    elif change == "too much typed":
+        before = BEFORE * 2 + "".join(f" + {n}" for n in range(MOST_CHANGED))
+    else:
+        after = AFTER.replace("depth", "length")
+    assert ask(engines, engine, before, after, reuse_suffix=True).last.details["prompt_tokens_reused"] == 0
+
+
+def test_what_was_taken_over_stays_out_of_the_tree(engines: Any) -> None:
+    engine = engines.make()
+    ask(engines, engine, BEFORE[:-4])
+    ask(engines, engine, BEFORE, reuse_suffix=True)
+    built = build(engine.tokenizer, BEFORE, AFTER, limit=400)
+    exact = ask(engines, engine, BEFORE)
+    assert built.suffix is not None
+    assert exact.last.details["prompt_tokens_cached"] <= built.suffix[0]
+    assert exact.last.details["prompt_tokens_computed"] >= built.suffix[1] - built.suffix[0]
+
+
+def test_little_memory_forgets_them(engines: Any) -> None:
+    engine = engines.make()
+    ask(engines, engine, BEFORE)
+    ask(engines, engine, "x", "")  # once this one is begun, the first is put away
+    assert engine.suffixes.tokens
+    engine.shrink_cache(512)
+    ask(engines, engine, "x", "")
+    assert not engine.suffixes.tokens
+
+
+def test_the_oldest_goes_when_there_are_too_many(engines: Any) -> None:
+    engine = engines.make()
+    pool = engine.cache.pool
+    kept = SuffixCache(pool, engine.model.cos, engine.model.sin)
+    size = MOST_TOKENS // 4
+    for first in range(6):
+        kept.keep([first] * (size + 3), (3, size + 3), list(range(pool.pages)))
+    assert kept.tokens == 4 * size
+    assert not kept.find([0] * (size + 3), (3, size + 3))
+    assert kept.find([5] * (size + 3), (3, size + 3))
+
+
+def test_turning_there_and_back(engines: Any) -> None:
+    engine = engines.make()
+    kept = SuffixCache(engine.cache.pool, engine.model.cos, engine.model.sin)
+    keys = torch.randn(1, 2, engine.model.config.head_dim, 5)
+    there = kept._turned(keys, 7)
+    assert not torch.allclose(there, keys, atol=1e-3)
+    assert torch.allclose(kept._turned(there, -7), keys, atol=1e-5)
