@@ -87,6 +87,10 @@ class EngineSettings:
     """How keys and values are kept. `int8` holds 3.6 times as many tokens in the same memory and reads long contexts
     quicker with each token; answers differ a little."""
 
+    reuse_suffix: bool = True
+    """While you type, take over what the model has read of the text behind the cursor instead of reading it anew with
+    every key. Suggestions come sooner and can differ in rare cases from those of the whole text read anew."""
+
     idle_minutes: float = 15.0
     """The engine leaves after so many minutes without a request. 0 keeps it for ever."""
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dsassist.assist.accept import AcceptModel, Choice, choices
+from dsassist.assist.ahead import MOVED_SECONDS, ReadAhead
 from dsassist.assist.context import NOTHING, Context
+from dsassist.assist.drafts import drafts_for
 from dsassist.assist.generation import Anchor, Generation, Memory
 from dsassist.assist.members import used_members
 from dsassist.assist.postprocess import REASONS, judge
@@ -134,12 +136,14 @@ class Completer:
         self._numbers = itertools.count(1)
         self._keys: deque[float] = deque(maxlen=9)
         self._latest = 0
+        self._ahead = ReadAhead(self._read_ahead)
 
     async def suggest(self, site: Site) -> list[Suggestion]:
         """Suggestions for ``site``, the best first; empty with `outcome` saying why.
 
         Cancelling the caller's task stops the model, unless a request that wants the same answer follows at once.
         """
+        self._ahead.stop()
         number = self._latest = next(self._numbers)
         self._keys.append(time.monotonic())
         if reason := self._closed_gate(site):
@@ -161,7 +165,15 @@ class Completer:
                 await generation.finished(typed)
         if generation.error is not None:
             return self._failed(generation.error)
-        return await self._judged(site, generation, typed, cached)
+        suggestions = await self._judged(site, generation, typed, cached)
+        self._ahead.rest(site, suggestions[0].text.replace(site.newline, "\n") if suggestions else "")
+        return suggestions
+
+    def rest(self, site: Site) -> None:
+        """The cursor came to rest at ``site``, and nothing was asked."""
+        off = self.paused or not self.settings.completion.enabled
+        if not off and site.language not in self.settings.completion.languages_off and not self._memory.running():
+            self._ahead.rest(site, after=MOVED_SECONDS)
 
     async def candidates(self, site: Site, count: int) -> list[Suggestion]:
         """Up to ``count`` suggestions where they are asked for by hand, those that the model is surest of first."""
@@ -299,9 +311,12 @@ class Completer:
                 other.stop()
         context = await self._gathered(site)
         shape = shape_at(site)
+        request = request_for(site, shape, self.settings, context)
         request = replace(
-            request_for(site, shape, self.settings, context),
+            request,
             session=self._session,
+            drafts=drafts_for(site, request.suffix or "", self._memory.late(site.document)),
+            reuse_suffix=self.settings.engine.reuse_suffix,
         )
 
         def stream() -> AsyncIterator[Completion]:
@@ -311,17 +326,28 @@ class Completer:
         self._memory.add(generation)
         return generation
 
-    async def warm_up(self, site: Site) -> None:
+    async def warm_up(self, site: Site, *, reuse_suffix: bool = False) -> None:
         """Have the model read what it will need for a completion at ``site``. Failures are kept quiet: nobody asked."""
         context = await self._gathered(site)
-        request = request_for(site, shape_at(site), self.settings, context)
+        request = replace(
+            request_for(site, shape_at(site), self.settings, context),
+            max_tokens=0,
+            priority="background",
+            session=self._session,
+            reuse_suffix=reuse_suffix,
+        )
         try:
-            await self.backend.warm_up(replace(request, max_tokens=0, priority="background", session=self._session))
+            await self.backend.warm_up(request)
         except BackendError as error:
             self._failed(error)
 
     async def _gathered(self, site: Site) -> Context:
         return await self._context(site) if self._context and self.settings.context.cross_file else NOTHING
+
+    async def _read_ahead(self, site: Site, reuse_suffix: bool) -> None:
+        outcome = self.outcome
+        await self.warm_up(site, reuse_suffix=reuse_suffix and self.settings.engine.reuse_suffix)
+        self.outcome = outcome  # nobody asked: why nothing was shown has other reasons
 
     def _nothing(self, reason: str, suppressed: str = "") -> list[Suggestion]:
         self.outcome = Outcome(reason, REASONS[reason], suppressed)
@@ -333,7 +359,8 @@ class Completer:
         return []
 
     async def close(self) -> None:
-        """Stop what is being written. The backend is the caller's."""
+        """Stop what is being written and read. The backend is the caller's."""
+        await self._ahead.close()
         await self._memory.close()
 
 

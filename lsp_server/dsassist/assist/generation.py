@@ -177,6 +177,11 @@ class Memory:
             old.stop()
         del self._generations[self._size :]
 
+    def late(self, document: str) -> list[tuple[str, str]]:
+        """Answers for ``document``, finished or given up, newest first: the line before each, and its text."""
+        found = (generation for generation in self._generations if generation.anchor.site.document == document)
+        return [(generation.anchor.site.line_before, generation.text) for generation in found]
+
     def running(self) -> list[Generation]:
         """Answers that are still being written."""
         return [generation for generation in self._generations if generation.running]

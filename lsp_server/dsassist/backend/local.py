@@ -139,6 +139,7 @@ class LocalBackend(OpenAiBackend):
             "drafts": list(request.drafts),
             "heal": request.heal,
             "names": list(request.names),
+            "reuse_suffix": request.reuse_suffix,
         }
         payload["dsassist"] = {key: value for key, value in extra.items() if value}
         return payload

@@ -44,6 +44,8 @@ class CompletionRequest:
     """The prompt ends in the middle of a word: the model may go back to its beginning. Foreign servers do not."""
     names: tuple[str, ...] = ()
     """The answer has to begin with one of these names, whichever the model finds likeliest; empty leaves it free."""
+    reuse_suffix: bool = False
+    """Let the engine take over what it read of the suffix before the last few keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ class Events:
     """``(document)``"""
     changed: list[Callback] = field(default_factory=list)
     """``(document, changes)``: after ``changes`` (as LSP sent them) were applied."""
+    rested: list[Callback] = field(default_factory=list)
+    """``(document, position)``: the cursor came to rest there, as far as a request of the editor's tells."""
     saved: list[Callback] = field(default_factory=list)
     """``(document)``"""
     closed: list[Callback] = field(default_factory=list)

@@ -260,3 +260,25 @@ async def test_the_popup_is_offered_to_clients_with_inline_suggestions_only_when
         editor.configuration = {"backend": backend, "completion": {"popup": wanted}}
         editor.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings=None))
         await until(lambda wanted=wanted: (types.TEXT_DOCUMENT_COMPLETION in offered) is wanted)
+
+
+async def test_what_comes_next_is_read_while_the_cursor_rests(editor, home, new_engine, until):
+    from dsassist_model.paths import engine_files
+
+    local = await new_engine().listen(engine_files("qwen2.5-coder-0.5b", "auto").socket)
+    try:
+        await editor.start()
+        uri = editor.open("def add(a, b):\n    \n")
+        await until(lambda: local.requests)
+        local.answer("return a + b")
+        assert await editor.texts(uri, 1, 4) == ["return a + b"]
+        await until(lambda: len(local.requests) >= 4)
+        read = [(r["prompt"], "reuse_suffix" in r["dsassist"]) for r in local.requests if not r["max_tokens"]]
+        assert read[1:] == [("def add(a, b):\n    ", False), ("def add(a, b):\n    return a + b", True)]
+        where = types.DocumentHighlightParams(types.TextDocumentIdentifier(uri), types.Position(0, 14))
+        await editor.client.text_document_document_highlight_async(where)
+        await until(lambda: len(local.requests) >= 5)
+        assert local.requests[-1]["prompt"] == "def add(a, b):"
+        assert await editor.why() == "none"
+    finally:
+        await local.close()

@@ -132,7 +132,11 @@ def register(server: Server) -> None:
             head = document.source[:WARM_CHARACTERS]
             await state.completer.warm_up(state.site(document, head, len(head), manual=False))
 
+    def rested(document: Document, position: types.Position) -> None:
+        state.completer.rest(state.site(document, document.source, document.map.offset(position), manual=False))
+
     _offer_popup_where_wanted(server)
+    server.events.rested.append(rested)
     server.events.opened.append(opened)
     server.events.changed.append(state.edited)
     server.events.closed.append(state.closed)

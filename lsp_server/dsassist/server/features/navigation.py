@@ -92,6 +92,9 @@ def register(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
     async def highlight(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
+        document = server.documents.document(params.text_document.uri)
+        if document is not None:  # editors ask this wherever the cursor comes to rest
+            server.emit(server.events.rested, document, params.position)
         found = await _enabled(server, params.text_document.uri)
         if found is None:
             return None
