@@ -4,6 +4,9 @@ Tasks are HumanEval's random spans (or any file of the same form with ``--tasks`
 the order prefix, suffix, middle, and generate greedily. Small models often go on after the gap: both answers are cut
 by the same rule (``cut``). Exact match compares with the removed span, white space at both ends aside; pass@1 runs
 the function's own tests in a process with limits.
+
+A third answer, ``reused``, is ours with the suffix taken over from the prompt as it was ``--typed`` tokens earlier:
+what the editor's requests do while one types, and what that costs.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from _llama import LlamaCpp
 from dsassist_model import catalog, prompt, store
 from dsassist_model.convert import LoadedModel, load
 from dsassist_model.engine import Engine, Piece, Request
+from dsassist_model.prompt import BuiltPrompt
 from dsassist_model.transformer import Transformer
 
 _DEFAULT_TASKS = Path(__file__).parent / "data" / "HumanEval-RandomSpanInfillingLight.jsonl.gz"
@@ -90,11 +94,22 @@ def passes(task: dict[str, Any], completion: str) -> bool:
 class Ours:
     """Our engine, as ``dsassist serve`` runs it."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        self._engine = Engine(Transformer(loaded.config, loaded.tensors, torch.device("cpu")), loaded.tokenizer)
+    def __init__(self, model: Transformer, loaded: LoadedModel, typed: int = 0) -> None:
+        self._engine, self._typed = Engine(model, loaded.tokenizer), typed
 
-    def complete(self, tokens: list[int], max_tokens: int, stop: tuple[str, ...]) -> str:
-        """The text that follows ``tokens``."""
+    def complete(self, built: BuiltPrompt, max_tokens: int, stop: tuple[str, ...]) -> str:
+        """The text that fills the gap. With ``typed``, the suffix comes from the prompt so many tokens earlier."""
+        assert built.suffix is not None
+        if not self._typed:
+            return self._ask(Request(built.tokens, max_tokens=max_tokens, stop=stop))
+        start, end = built.suffix
+        less = min(self._typed, start - 2)  # the first token and the one before the suffix are of the template
+        earlier = [*built.tokens[: start - 1 - less], *built.tokens[start - 1 :]]
+        self._ask(Request(earlier, max_tokens=0, suffix=(start - less, end - less)))
+        request = Request(built.tokens, max_tokens=max_tokens, stop=stop, suffix=built.suffix, reuse_suffix=True)
+        return self._ask(request)
+
+    def _ask(self, request: Request) -> str:
         pieces: list[Piece] = []
         done = threading.Event()
 
@@ -103,7 +118,7 @@ class Ours:
             if piece.last:
                 done.set()
 
-        self._engine.submit(Request(tokens, max_tokens=max_tokens, stop=stop), emit)
+        self._engine.submit(request, emit)
         done.wait()
         if pieces[-1].error is not None:
             raise pieces[-1].error
@@ -124,6 +139,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=0, help="how many tasks, drawn by --seed (default: all)")
     parser.add_argument("--model", default=catalog.default_model().name, help="a catalog name or the path of a GGUF")
     parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--typed", type=int, default=16, help="tokens typed since a suffix that is reused was read")
     options = parser.parse_args()
     limit = min(options.limit or 6, 6) if options.quick else options.limit
     tasks = read_tasks(options.tasks, limit, options.seed)
@@ -138,27 +154,30 @@ def main() -> int:
     if not tasks:
         say(f"{options.tasks} has no task that can be used.")
         return 2
-    ours = Ours(loaded)
+    model = Transformer(loaded.config, loaded.tensors, torch.device("cpu"))
+    ours, reused = Ours(model, loaded), Ours(model, loaded, options.typed)
     path = store.require_source(store.resolve(options.model))
     peer = LlamaCpp(path, context=_CONTEXT, threads=torch.get_num_threads())
-    engines: dict[str, Callable[[list[int], int, tuple[str, ...]], str]] = {
+    engines: dict[str, Callable[[BuiltPrompt, int, tuple[str, ...]], str]] = {
         "ours": ours.complete,
-        "peer": lambda *request: str(peer.ask(*request)["text"]),
+        "reused": reused.complete,
+        "peer": lambda built, *rest: str(peer.ask(built.tokens, *rest)["text"]),
     }
     exact, passed = dict.fromkeys(engines, 0), dict.fromkeys(engines, 0)
-    seconds, same = dict.fromkeys(engines, 0.0), 0
+    seconds, same = dict.fromkeys(engines, 0.0), dict.fromkeys(engines, 0)
     for number, task in enumerate(tasks, 1):
         built = prompt.build(loaded.tokenizer, task["prompt"], task["suffix"], limit=_CONTEXT - options.max_tokens - 8)
         order = list(engines) if number % 2 else list(reversed(engines))
         answers: dict[str, str] = {}
         for who in order:
             start = time.perf_counter()
-            text = engines[who](built.tokens, options.max_tokens, stops(task["suffix"]))
+            text = engines[who](built, options.max_tokens, stops(task["suffix"]))
             seconds[who] += time.perf_counter() - start
             answers[who] = cut(text, task["suffix"])
             exact[who] += answers[who].strip() == task["canonical_solution"].strip()
             passed[who] += passes(task, answers[who])
-        same += answers["ours"] == answers["peer"]
+        for who in engines:
+            same[who] += answers[who] == answers["ours"]
         totals = ", ".join(f"{who} {exact[who]} exact {passed[who]} passed" for who in engines)
         say(f"{number}/{len(tasks)} {task['task_id']}: {totals}")
     peer.close()
@@ -176,8 +195,9 @@ def main() -> int:
             "limit": limit,
             "seed": options.seed,
             "max_tokens": options.max_tokens,
+            "typed": options.typed,
         },
-        figures=figures | {"same_answer": same / n, "n": n},
+        figures=figures | {"same_answer": same["peer"] / n, "reused_same_answer": same["reused"] / n, "n": n},
         ratios={"time": seconds["peer"] / seconds["ours"]},
         packages=("torch", "llama-cpp-python"),
     )
