@@ -52,6 +52,68 @@ INLINE __m512 column(const void *x, const float *scale, int int8, int64_t token,
   return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, at, (const float *)x + j * component, 4);
 }
 
+typedef struct {
+  const void *keys, *values;
+  const float *key_scale, *value_scale;
+  const int32_t *table;
+  int int8, writing;
+  int64_t kh, kt, vh, vt, hkv, d, tokens, groups, parts;
+  uint32_t *kp, *vp;
+  float *mean;
+  double *sums;
+} packing;
+
+/* Groups that one piece packs */
+#define PACKED 64
+
+/* Adds up the keys of a piece of one head, or writes it */
+static void pack_piece(void *context, int64_t piece) {
+  const packing *z = context;
+  int64_t h = piece / z->parts, part = piece % z->parts, d = z->d, size = z->int8 ? 1 : 4;
+  for (int64_t g = part * PACKED; g < (part + 1) * PACKED && g < z->groups; g++) {
+    int64_t at = g * GROUP, count = z->tokens - at, token = z->kt, component = 1, vtoken = z->vt;
+    const char *k, *v;
+    const float *ks = NULL, *vs = NULL;
+    if (z->table) {
+      int64_t page = (int64_t)z->table[at / PAGE] * z->hkv + h, place = at % PAGE;
+      k = (const char *)z->keys + (page * d * PAGE + place) * size;
+      v = (const char *)z->values + (page * PAGE + place) * d * size;
+      token = 1, component = PAGE, vtoken = d;
+      if (z->int8) ks = z->key_scale + page * PAGE + place, vs = z->value_scale + page * PAGE + place;
+    } else {
+      k = (const char *)z->keys + (h * z->kh + at * z->kt) * size;
+      v = (const char *)z->values + (h * z->vh + at * z->vt) * size;
+    }
+    if (!z->writing) {
+      double *sums = z->sums + piece * d;
+      for (int64_t j = 0; j < d; j++) sums[j] += _mm512_reduce_add_ps(column(k, ks, z->int8, token, component, j, count));
+      continue;
+    }
+    uint32_t *ko = z->kp + (h * z->groups + g) * d * 8, *vo = z->vp + (h * z->groups + g) * d * 8;
+    const float *m = z->mean + h * d;
+    for (int64_t j = 0; j < d; j += 2) {
+      __m512 a = _mm512_sub_ps(column(k, ks, z->int8, token, component, j, count), _mm512_set1_ps(m[j]));
+      __m512 b = _mm512_sub_ps(column(k, ks, z->int8, token, component, j + 1, count), _mm512_set1_ps(m[j + 1]));
+      _mm512_storeu_si512(ko + j * 8, pairs(a, b));
+    }
+    for (int64_t e = 0; e < GROUP; e += 2)
+      for (int64_t j = 0; j < d; j += 16) {
+        __m512 row[2];
+        for (int i = 0; i < 2; i++) {
+          if (e + i >= count)
+            row[i] = _mm512_setzero_ps();
+          else if (z->int8)
+            row[i] = _mm512_mul_ps(
+                _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)v + (e + i) * vtoken + j)))),
+                _mm512_set1_ps(vs[e + i]));
+          else
+            row[i] = _mm512_loadu_ps((const float *)v + (e + i) * vtoken + j);
+        }
+        _mm512_storeu_si512(vo + e / 2 * d + j, pairs(row[0], row[1]));
+      }
+  }
+}
+
 /* One layer's keys and values into packed [hkv, groups, d * 8] each.
 
    With a table, x are pages [P, hkv, d, 64] and [P, hkv, 64, d], of float or (int8 != 0) of int8 with scales [P, hkv, 64]; without,
@@ -59,64 +121,22 @@ INLINE __m512 column(const void *x, const float *scale, int int8, int64_t token,
    softmax does not see it, and smaller numbers are rounded less. */
 void pack(const void *keys, const void *values, const float *key_scale, const float *value_scale, const int32_t *table, int int8,
           int64_t kh, int64_t kt, int64_t vh, int64_t vt, int64_t hkv, int64_t d, int64_t tokens, uint32_t *kp, uint32_t *vp, float *mean) {
-  int64_t groups = (tokens + GROUP - 1) / GROUP, size = int8 ? 1 : 4, parts = (groups + 63) / 64;
-  double *sums = calloc((size_t)(hkv * d * parts), sizeof(double));
-  for (int64_t i = 0; i < hkv * d; i++) mean[i] = 0.0f;
-  for (int pass = sums ? 0 : 1; pass < 2; pass++) {
-#pragma omp parallel for collapse(2) schedule(static)
+  int64_t groups = (tokens + GROUP - 1) / GROUP, parts = (groups + PACKED - 1) / PACKED;
+  packing z = {keys, values, key_scale, value_scale, table, int8, 0, kh, kt, vh, vt, hkv, d, tokens, groups, parts, kp, vp, mean, NULL};
+  z.sums = calloc((size_t)(hkv * d * parts), sizeof(double));
+  memset(mean, 0, (size_t)(hkv * d) * sizeof(float));
+  if (z.sums) {
+    in_parallel(pack_piece, &z, hkv * parts);
     for (int64_t h = 0; h < hkv; h++)
-      for (int64_t part = 0; part < parts; part++)
-        for (int64_t g = part * 64; g < (part + 1) * 64 && g < groups; g++) {
-          int64_t count = tokens - g * GROUP, at = g * GROUP;
-          const char *k, *v;
-          const float *ks = NULL, *vs = NULL;
-          int64_t token = kt, component = 1, vtoken = vt;
-          if (table) {
-            int64_t page = (int64_t)table[at / PAGE] * hkv + h, place = at % PAGE;
-            k = (const char *)keys + (page * d * PAGE + place) * size;
-            v = (const char *)values + (page * PAGE + place) * d * size;
-            token = 1, component = PAGE, vtoken = d;
-            if (int8) ks = key_scale + page * PAGE + place, vs = value_scale + page * PAGE + place;
-          } else {
-            k = (const char *)keys + (h * kh + at * kt) * size;
-            v = (const char *)values + (h * vh + at * vt) * size;
-          }
-          if (pass == 0) {
-            for (int64_t j = 0; j < d; j++)
-              sums[(part * hkv + h) * d + j] += _mm512_reduce_add_ps(column(k, ks, int8, token, component, j, count));
-            continue;
-          }
-          uint32_t *ko = kp + (h * groups + g) * d * 8, *vo = vp + (h * groups + g) * d * 8;
-          const float *m = mean + h * d;
-          for (int64_t j = 0; j < d; j += 2) {
-            __m512 a = _mm512_sub_ps(column(k, ks, int8, token, component, j, count), _mm512_set1_ps(m[j]));
-            __m512 b = _mm512_sub_ps(column(k, ks, int8, token, component, j + 1, count), _mm512_set1_ps(m[j + 1]));
-            _mm512_storeu_si512(ko + j * 8, pairs(a, b));
-          }
-          for (int64_t e = 0; e < GROUP; e += 2)
-            for (int64_t j = 0; j < d; j += 16) {
-              __m512 row[2];
-              for (int i = 0; i < 2; i++) {
-                if (e + i >= count)
-                  row[i] = _mm512_setzero_ps();
-                else if (int8)
-                  row[i] = _mm512_mul_ps(
-                      _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)v + (e + i) * vtoken + j)))),
-                      _mm512_set1_ps(vs[e + i]));
-                else
-                  row[i] = _mm512_loadu_ps((const float *)v + (e + i) * vtoken + j);
-              }
-              _mm512_storeu_si512(vo + e / 2 * d + j, pairs(row[0], row[1]));
-            }
-        }
-    if (pass == 0)
-      for (int64_t i = 0; i < hkv * d; i++) {
+      for (int64_t j = 0; j < d; j++) {
         double sum = 0.0;
-        for (int64_t part = 0; part < parts; part++) sum += sums[part * hkv * d + i];
-        mean[i] = (float)(sum / (double)tokens);
+        for (int64_t part = 0; part < parts; part++) sum += z.sums[(h * parts + part) * d + j];
+        mean[h * d + j] = (float)(sum / (double)tokens);
       }
   }
-  free(sums);
+  free(z.sums);
+  z.writing = 1;
+  in_parallel(pack_piece, &z, hkv * parts);
 }
 
 /* Queries, scaled, as bfloat16 pairs [rows, d / 2]; rows from count on are zero */
@@ -247,54 +267,62 @@ INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const i
   }
 }
 
+typedef struct {
+  const float *q;
+  const uint32_t *kp, *vp;
+  const int32_t *indices, *counts;
+  float *out, *lse;
+  int64_t qt, qh, ot, oh, heads, hkv, d, past, tokens, groups, begin, rows, lists, width, per;
+  float scale;
+  int failed;
+} attending;
+
+/* One head's row of queries; the longest come first */
+static void attend_row(void *context, int64_t unit) {
+  attending *z = context;
+  size_t room = (sizeof(item) + 63) / 64 * 64;
+  item *w = own_memory(room + (size_t)(z->groups + CHUNK) * sizeof(int32_t));
+  if (!w) {
+    z->failed = 1;
+    return;
+  }
+  int32_t *list = (int32_t *)((char *)w + room);
+  int64_t d = z->d, row = z->rows - 1 - unit / z->heads, h = unit % z->heads, kv = h / (z->heads / z->hkv);
+  int64_t first = (z->begin + row) * ROWS, end = first + ROWS < z->tokens ? first + ROWS : z->tokens;
+  if (first < z->past) first = z->past;
+  int64_t last = (end - 1) / GROUP, count = 0, own = (z->lists == z->heads ? h : kv) * z->rows + row;
+  if (!z->counts || z->counts[own] == DENSE) {
+    for (int64_t g = 0; g <= last; g++) list[count++] = (int32_t)g;
+  } else {
+    for (int64_t i = 0; i < z->counts[own]; i++) {
+      int64_t from = z->indices[own * z->width + i] * z->per;
+      for (int64_t g = from; g < from + z->per && g <= last; g++) list[count++] = (int32_t)g;
+    }
+  }
+  const float *from = z->q + (first - z->past) * z->qt + h * z->qh;
+  float *to = z->out + (first - z->past) * z->ot + h * z->oh, *sum = z->lse ? z->lse + (first - z->past) * z->heads + h : NULL;
+  const uint32_t *k = z->kp + kv * z->groups * d * 8, *v = z->vp + kv * z->groups * d * 8;
+  take_queries(from, z->qt, end - first, (end - first + R - 1) / R * R, z->scale * 1.44269504f, w->q, d);
+  if (d == 64)
+    attend_item(w, k, v, list, count, first, end - first, to, z->ot, sum, z->heads, 64);
+  else if (d == 128)
+    attend_item(w, k, v, list, count, first, end - first, to, z->ot, sum, z->heads, 128);
+  else
+    attend_item(w, k, v, list, count, first, end - first, to, z->ot, sum, z->heads, d);
+}
+
 /* q and out: element (token, head, j) at token * qt + head * qh + j, t tokens at positions past .. past + t - 1.
    indices [lists, rows, width] and counts [lists, rows]: blocks of `block` keys, ascending, of each row of 128 queries on the keys'
    grid, for each kv head or each query head (lists is either number); a count of DENSE reads everything. counts NULL: everything for
    all. lse [t, heads], or NULL, receives the logarithm of the sum of exponentials. Returns 0, or -1 without memory. */
 int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const int32_t *indices, const int32_t *counts, float *out,
-                  float *lse, int64_t qt, int64_t qh, int64_t ot, int64_t oh, int64_t t, int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists,
-                  int64_t width, int64_t block, float scale) {
-  int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
-  int64_t per = block / GROUP;
-  int failed = 0;
-#pragma omp parallel
-  {
-    item *w = aligned_alloc(64, (sizeof(item) + 63) / 64 * 64);
-    int32_t *list = malloc((size_t)(groups + CHUNK) * sizeof(int32_t));
-    if (!w || !list) {
-#pragma omp atomic write
-      failed = 1;
-    }
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < rows * heads; unit++) {
-      if (!w || !list) continue;
-      int64_t row = rows - 1 - unit / heads, h = unit % heads, kv = h / (heads / hkv);
-      int64_t first = (begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens;
-      if (first < past) first = past;
-      int64_t last = (end - 1) / GROUP, count = 0;
-      int64_t own = (lists == heads ? h : kv) * rows + row;
-      if (!counts || counts[own] == DENSE) {
-        for (int64_t g = 0; g <= last; g++) list[count++] = (int32_t)g;
-      } else {
-        for (int64_t i = 0; i < counts[own]; i++)
-          for (int64_t g = indices[own * width + i] * per; g < (indices[own * width + i] + 1) * per && g <= last; g++) list[count++] = (int32_t)g;
-      }
-      const float *from = q + (first - past) * qt + h * qh;
-      float *to = out + (first - past) * ot + h * oh;
-      float *sum = lse ? lse + (first - past) * heads + h : NULL;
-      const uint32_t *k = kp + kv * groups * d * 8, *v = vp + kv * groups * d * 8;
-      take_queries(from, qt, end - first, (end - first + R - 1) / R * R, scale * 1.44269504f, w->q, d);
-      if (d == 64)
-        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, 64);
-      else if (d == 128)
-        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, 128);
-      else
-        attend_item(w, k, v, list, count, first, end - first, to, ot, sum, heads, d);
-    }
-    free(w);
-    free(list);
-  }
-  return failed ? -1 : 0;
+                  float *lse, int64_t qt, int64_t qh, int64_t ot, int64_t oh, int64_t t, int64_t heads, int64_t hkv, int64_t d, int64_t past,
+                  int64_t lists, int64_t width, int64_t block, float scale) {
+  int64_t tokens = past + t, begin = past / ROWS;
+  attending z = {q, kp, vp, indices, counts, out, lse, qt, qh, ot, oh, heads, hkv, d, past, tokens, (tokens + GROUP - 1) / GROUP, begin,
+                 (tokens + ROWS - 1) / ROWS - begin, lists, width, block / GROUP, scale, 0};
+  in_parallel(attend_row, &z, z.rows * heads);
+  return z.failed ? -1 : 0;
 }
 
 /* Sums of exponentials of R sampled queries: e * 2^ref */
@@ -388,24 +416,128 @@ static float bar_for(const float *need, const float *mean, int64_t n, float mass
   return taken(need, mean, n, low, &got) <= cap ? low : high;
 }
 
-/* Mean keys of blocks of 128 tokens (8 groups): pooled [hkv, blocks, d] */
-static void pool_keys(const uint32_t *kp, int64_t hkv, int64_t groups, int64_t tokens, int64_t d, float *pooled) {
-  int64_t blocks = (groups + 7) / 8;
-#pragma omp parallel for collapse(2) schedule(static)
-  for (int64_t h = 0; h < hkv; h++)
-    for (int64_t b = 0; b < blocks; b++) {
-      int64_t end = (b + 1) * 8 < groups ? (b + 1) * 8 : groups, count = (b + 1) * 128 < tokens ? 128 : tokens - b * 128;
-      for (int64_t j = 0; j < d / 2; j++) {
-        __m512 even = _mm512_setzero_ps(), odd = even;
-        for (int64_t g = b * 8; g < end; g++) {
-          __m512i x = _mm512_loadu_si512(kp + ((h * groups + g) * d / 2 + j) * 16);
-          even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
-          odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
-        }
-        float *o = pooled + (h * blocks + b) * d + 2 * j;
-        o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
-      }
+typedef struct {
+  const float *q;
+  const uint32_t *kp;
+  int32_t *indices, *counts;
+  float *captured, *pooled;
+  int64_t qt, qh, heads, hkv, d, past, tokens, groups, begin, rows, lists, width, block, stride, sink, window, cap, candidates, coarse;
+  float mass, scale;
+  int failed;
+} selecting;
+
+/* Mean key of a block of 128 tokens (8 groups) of one head: pooled [hkv, coarse, d] */
+static void pool_block(void *context, int64_t piece) {
+  const selecting *z = context;
+  int64_t h = piece / z->coarse, b = piece % z->coarse, d = z->d;
+  int64_t end = (b + 1) * 8 < z->groups ? (b + 1) * 8 : z->groups, count = (b + 1) * 128 < z->tokens ? 128 : z->tokens - b * 128;
+  for (int64_t j = 0; j < d / 2; j++) {
+    __m512 even = _mm512_setzero_ps(), odd = even;
+    for (int64_t g = b * 8; g < end; g++) {
+      __m512i x = _mm512_loadu_si512(z->kp + ((h * z->groups + g) * d / 2 + j) * 16);
+      even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
+      odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
     }
+    float *o = z->pooled + (h * z->coarse + b) * d + 2 * j;
+    o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
+  }
+}
+
+/* Chooses for one list's row; the longest come first */
+static void select_row(void *context, int64_t unit) {
+  selecting *z = context;
+  const float *q = z->q, scale = z->scale;
+  int64_t qt = z->qt, qh = z->qh, heads = z->heads, hkv = z->hkv, d = z->d, past = z->past, tokens = z->tokens, groups = z->groups;
+  int64_t rows = z->rows, lists = z->lists, width = z->width, block = z->block, stride = z->stride, sink = z->sink, window = z->window;
+  int64_t candidates = z->candidates, coarse = z->coarse, per = block / GROUP, blocks = (tokens + block - 1) / block;
+  int64_t together = heads / lists, samples = ROWS / stride, most_cells = groups / per + CHUNK;
+  const float *pooled = z->pooled;
+  size_t room = (sizeof(sample) + 63) / 64 * 64, lists_room = (size_t)(groups + CHUNK + blocks + 1) * sizeof(int32_t);
+  lists_room = (lists_room + 63) / 64 * 64;
+  sample *w = own_memory(room + lists_room + (size_t)most_cells * sizeof(cell) + (size_t)(3 * most_cells + 2 * coarse) * sizeof(float));
+  if (!w) {
+    z->failed = 1;
+    return;
+  }
+  int32_t *list = (int32_t *)((char *)w + room), *name = list + groups + CHUNK;
+  cell *cells = (cell *)((char *)list + lists_room);
+  float *mean = (float *)(cells + most_cells), *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells;
+  int64_t row = rows - 1 - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
+  int64_t first = (z->begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
+  int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
+  const uint32_t *k = z->kp + kv * groups * d * 8;
+  for (int64_t i = 0; i < samples; i++) {
+    at[i] = first + stride - 1 + i * stride;
+    at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
+  }
+  float edge = 0.0f; /* the score from which a block of 128 is a candidate */
+  if (seen > candidates) {
+    for (int64_t b = 0; b < seen; b++) far[b] = HIDDEN;
+    for (int64_t g = 0; g < together; g++)
+      for (int64_t i = 0; i < samples; i++) {
+        const float *x = q + (at[i] - past) * qt + (h * together + g) * qh;
+        for (int64_t b = 0; b < seen; b++) {
+          const float *y = pooled + (kv * coarse + b) * d;
+          __m512 sum = _mm512_setzero_ps();
+          for (int64_t j = 0; j < d; j += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(x + j), _mm512_loadu_ps(y + j), sum);
+          far[coarse + b] = _mm512_reduce_add_ps(sum);
+        }
+        float most = HIDDEN; /* samples are compared by how far a block is below their best */
+        for (int64_t b = 0; b < seen; b++) most = far[coarse + b] > most ? far[coarse + b] : most;
+        for (int64_t b = 0; b < seen; b++) far[b] = fmaxf(far[b], far[coarse + b] - most);
+      }
+    float low = HIDDEN, high = 1.0f;
+    for (int64_t b = 0; b < seen; b++) low = b && far[b] > low ? low : far[b];
+    for (int i = 0; i < 20; i++) {
+      float middle = 0.5f * (low + high);
+      int64_t above = 0;
+      for (int64_t b = 0; b < seen; b++) above += far[b] >= middle;
+      if (above > candidates)
+        low = middle;
+      else
+        high = middle;
+    }
+    edge = high;
+  }
+  for (int64_t b = 0; b < seen; b++) {
+    int always = b * 128 < sink || (b + 1) * 128 > first - window;
+    if (seen > candidates && far[b] < edge && !always) continue;
+    for (int64_t g = b * 8; g < (b + 1) * 8 && g <= last; g++) {
+      if (g % per == 0) name[number++] = (int32_t)(g / per);
+      list[count++] = (int32_t)g;
+    }
+  }
+  int64_t cells_used = (count + per - 1) / per;
+  memset(mean, 0, (size_t)cells_used * sizeof(float));
+  memset(square, 0, (size_t)cells_used * sizeof(float));
+  for (int64_t g = 0; g < together; g++) {
+    for (int64_t i = 0; i < samples; i++)
+      take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
+    for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
+    for (int64_t i = 0; i < samples; i += R) {
+      int64_t some = samples - i < R ? samples - i : R;
+      if (d == 64)
+        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 64);
+      else if (d == 128)
+        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 128);
+      else
+        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, d);
+    }
+  }
+  float weight = 1.0f / (float)(together * samples), got;
+  for (int64_t i = 0; i < number; i++) {
+    int64_t from = name[i] * block;
+    mean[i] *= weight;
+    need[i] = sqrtf(square[i] * weight) + (from < sink || from + block > first - window ? 2.0f : 0.0f);
+  }
+  float bar = bar_for(need, mean, number, z->mass, z->cap);
+  taken(need, mean, number, bar, &got);
+  int32_t *out = z->indices + (h * rows + row) * width, most = 0;
+  for (int64_t i = 0; i < number && most < width; i++)
+    if (need[i] >= bar) out[most++] = name[i];
+  z->counts[h * rows + row] = most;
+  for (int64_t i = most; i < width; i++) out[i] = INT32_MAX;
+  z->captured[h * rows + row] = got;
 }
 
 /* Blocks for every row of 128 queries, as attend_blocks takes them. One query in `stride` is scored; where a row sees more than
@@ -415,117 +547,17 @@ static void pool_keys(const uint32_t *kp, int64_t hkv, int64_t groups, int64_t t
 int select_blocks(const float *q, const uint32_t *kp, int32_t *indices, int32_t *counts, float *captured, int64_t qt, int64_t qh, int64_t t,
                   int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists, int64_t width, int64_t block, int64_t stride,
                   int64_t sink, int64_t window, int64_t cap, int64_t candidates, float mass, float scale) {
-  int64_t tokens = past + t, groups = (tokens + GROUP - 1) / GROUP, begin = past / ROWS, rows = (tokens + ROWS - 1) / ROWS - begin;
-  int64_t per = block / GROUP, fine = per < CHUNK ? per : CHUNK, coarse = (tokens + 127) / 128, blocks = (tokens + block - 1) / block;
-  int64_t together = heads / lists, samples = ROWS / stride;
-  int64_t most_cells = groups / fine + CHUNK;
-  float *pooled = NULL;
-  int failed = 0;
+  int64_t tokens = past + t, begin = past / ROWS, coarse = (tokens + 127) / 128;
+  selecting z = {q, kp, indices, counts, captured, NULL, qt, qh, heads, hkv, d, past, tokens, (tokens + GROUP - 1) / GROUP, begin,
+                 (tokens + ROWS - 1) / ROWS - begin, lists, width, block, stride, sink, window, cap, candidates, coarse, mass, scale, 0};
   if (candidates < coarse) {
-    pooled = malloc((size_t)(hkv * coarse * d) * sizeof(float));
-    if (!pooled) return -1;
-    pool_keys(kp, hkv, groups, tokens, d, pooled);
+    z.pooled = malloc((size_t)(hkv * coarse * d) * sizeof(float));
+    if (!z.pooled) return -1;
+    in_parallel(pool_block, &z, hkv * coarse);
   }
-#pragma omp parallel
-  {
-    sample *w = aligned_alloc(64, (sizeof(sample) + 63) / 64 * 64);
-    int32_t *list = malloc((size_t)(groups + CHUNK) * sizeof(int32_t)), *name = malloc((size_t)(blocks + 1) * sizeof(int32_t));
-    cell *cells = malloc((size_t)most_cells * sizeof(cell));
-    float *mean = malloc((size_t)(3 * most_cells + 2 * coarse) * sizeof(float));
-    float *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells;
-    int ready = w && list && name && cells && mean;
-    if (!ready) {
-#pragma omp atomic write
-      failed = 1;
-    }
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < rows * lists; unit++) {
-      if (!ready) continue;
-      int64_t row = rows - 1 - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
-      int64_t first = (begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
-      int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
-      const uint32_t *k = kp + kv * groups * d * 8;
-      for (int64_t i = 0; i < samples; i++) {
-        at[i] = first + stride - 1 + i * stride;
-        at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
-      }
-      float edge = 0.0f; /* the score from which a block of 128 is a candidate */
-      if (seen > candidates) {
-        for (int64_t b = 0; b < seen; b++) far[b] = HIDDEN;
-        for (int64_t g = 0; g < together; g++)
-          for (int64_t i = 0; i < samples; i++) {
-            const float *x = q + (at[i] - past) * qt + (h * together + g) * qh;
-            for (int64_t b = 0; b < seen; b++) {
-              const float *y = pooled + (kv * coarse + b) * d;
-              __m512 sum = _mm512_setzero_ps();
-              for (int64_t j = 0; j < d; j += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(x + j), _mm512_loadu_ps(y + j), sum);
-              far[coarse + b] = _mm512_reduce_add_ps(sum);
-            }
-            float most = HIDDEN; /* samples are compared by how far a block is below their best */
-            for (int64_t b = 0; b < seen; b++) most = far[coarse + b] > most ? far[coarse + b] : most;
-            for (int64_t b = 0; b < seen; b++) far[b] = fmaxf(far[b], far[coarse + b] - most);
-          }
-        float low = HIDDEN, high = 1.0f;
-        for (int64_t b = 0; b < seen; b++) low = b && far[b] > low ? low : far[b];
-        for (int i = 0; i < 20; i++) {
-          float middle = 0.5f * (low + high);
-          int64_t above = 0;
-          for (int64_t b = 0; b < seen; b++) above += far[b] >= middle;
-          if (above > candidates)
-            low = middle;
-          else
-            high = middle;
-        }
-        edge = high;
-      }
-      for (int64_t b = 0; b < seen; b++) {
-        int always = b * 128 < sink || (b + 1) * 128 > first - window;
-        if (seen > candidates && far[b] < edge && !always) continue;
-        for (int64_t g = b * 8; g < (b + 1) * 8 && g <= last; g++) {
-          if (g % per == 0) name[number++] = (int32_t)(g / per);
-          list[count++] = (int32_t)g;
-        }
-      }
-      int64_t fines = (count + fine - 1) / fine;
-      memset(mean, 0, (size_t)fines * sizeof(float));
-      memset(square, 0, (size_t)fines * sizeof(float));
-      for (int64_t g = 0; g < together; g++) {
-        for (int64_t i = 0; i < samples; i++)
-          take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
-        for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
-        for (int64_t i = 0; i < samples; i += R) {
-          int64_t some = samples - i < R ? samples - i : R;
-          if (d == 64)
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, 64);
-          else if (d == 128)
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, 128);
-          else
-            share_out(w->q + i * (d / 2), at + i, some, k, list, count, fine, cells, mean, square, d);
-        }
-      }
-      float weight = 1.0f / (float)(together * samples), got;
-      for (int64_t i = 0; i < number; i++) {
-        int64_t from = name[i] * block;
-        mean[i] *= weight;
-        need[i] = sqrtf(square[i] * weight) + (from < sink || from + block > first - window ? 2.0f : 0.0f);
-      }
-      float bar = bar_for(need, mean, number, mass, cap);
-      taken(need, mean, number, bar, &got);
-      int32_t *out = indices + (h * rows + row) * width, most = 0;
-      for (int64_t i = 0; i < number && most < width; i++)
-        if (need[i] >= bar) out[most++] = name[i];
-      counts[h * rows + row] = most;
-      for (int64_t i = most; i < width; i++) out[i] = INT32_MAX;
-      captured[h * rows + row] = got;
-    }
-    free(w);
-    free(list);
-    free(name);
-    free(cells);
-    free(mean);
-  }
-  free(pooled);
-  return failed ? -1 : 0;
+  in_parallel(select_row, &z, z.rows * lists);
+  free(z.pooled);
+  return z.failed ? -1 : 0;
 }
 
 #else
