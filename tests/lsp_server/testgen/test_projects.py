@@ -193,3 +193,20 @@ def test_what_a_call_does_to_files_is_asserted_and_only_below_its_own_folder(pro
     assert '.read_text(encoding="utf-8") == "' in text
     assert "assert sorted(item.name for item in tmp_path.iterdir()) == []" in text
     assert 'save("' not in text  # it would write into the project
+
+
+def test_annotations_of_names_that_only_type_checkers_import(project: Make, generate: Generate) -> None:
+    path = project('''
+        from __future__ import annotations
+
+        from typing import TYPE_CHECKING
+
+        if TYPE_CHECKING:
+            import datetime as dt
+
+
+        def quarter(value: dt.date) -> int:
+            return (value.month - 1) // 3 + 1
+    ''')  # fmt: skip
+    text = generate(path).text or ""
+    assert "datetime.date(" in text and "Mock" not in text

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import abc
+import ast
+import functools
+import importlib
 import inspect
 import sys
 import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 __all__ = ["hints_of", "methods", "subclasses"]
@@ -38,13 +42,46 @@ def evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
             return eval(annotation, scope)
         except NameError as error:
             missing = getattr(error, "name", None)
-            found = _anywhere(missing, scope.get("__package__") or "") if missing else None
+            found = _imported(missing, str(scope.get("__file__") or "")) if missing else None
+            if found is None and missing:
+                found = _anywhere(missing, scope.get("__package__") or "")
             if found is None or missing is None:
                 break
             scope[missing] = found
         except Exception:  # noqa: BLE001 - an annotation is any expression
             break
     return inspect.Parameter.empty
+
+
+def _imported(name: str, file: str) -> Any:
+    """What ``name`` is by an import anywhere in ``file``, as behind ``TYPE_CHECKING``; None unless that is loaded
+    already or of the standard library."""
+    module, attribute = _imports(file).get(name, ("", ""))
+    if module not in sys.modules and module.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return None
+    return getattr(found, attribute, None) if attribute else found
+
+
+@functools.cache
+def _imports(file: str) -> dict[str, tuple[str, str]]:
+    """Name → (module, attribute) of the absolute imports in ``file``."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found[alias.asname or alias.name] = (alias.name, "")
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                found[alias.asname or alias.name] = (node.module, alias.name)
+    return found
 
 
 def _anywhere(name: str, package: str) -> Any:
