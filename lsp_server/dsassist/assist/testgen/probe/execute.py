@@ -329,8 +329,9 @@ class Executor:
         inside = any(filename == self.target[0] for filename, _ in frames)
         answer["where"] = next((line for filename, line in reversed(frames) if filename == self.target[0]), 0)
         answer["purpose"] = inside and on_purpose
-        # … unless it comes from the test's own code, a function that it hands over
-        answer["ordinary"] = inside and isinstance(error, _ORDINARY) and frames[-1][0] not in ("<act>", "<setup>")
+        # … unless it comes from the test's own code, a function that it hands over or a pair that is none
+        own = frames[-1][0] in ("<act>", "<setup>") or "values to unpack" in answer["message"]
+        answer["ordinary"] = inside and isinstance(error, _ORDINARY) and not own
         try:
             answer["type"] = self.names.of(type(error))
         except Unnameable:

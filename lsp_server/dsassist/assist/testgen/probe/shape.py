@@ -165,5 +165,5 @@ def _awaited(function: Any, call: str, names: Names) -> str:
     if inspect.isgeneratorfunction(inner):
         if inner is not function:  # contextlib.contextmanager and its kin
             return f"with {call} as result:\n    pass"
-        return f"result = list({names.ref('itertools', 'islice')}({call}, 25))"
+        return f"result = list({names.ref('itertools', 'islice')}({call}, 10))"
     return f"result = {call}"
