@@ -192,16 +192,17 @@ def graph(
     where: Annotated[
         str,
         typer.Argument(
-            metavar="[FOLDER|FILE:LINE:COL|SYMBOL]", help="A folder for imports, else a function for calls."
+            metavar="[FOLDER|FILE|FILE:LINE:COL|SYMBOL]",
+            help="A folder or file for imports, else a function for calls.",
         ),
     ] = ".",
     root: Root = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="Of the output.")] = Format.MERMAID,
-    depth: Annotated[int, typer.Option(min=1, max=8, help="Steps of calls to follow.")] = 2,
+    depth: Annotated[int, typer.Option(min=1, max=8, help="Steps to follow from a function or file.")] = 2,
     nodes: Annotated[int, typer.Option(min=2, help="The most nodes; the best connected stay.")] = 60,
     as_json: Json = False,
 ) -> None:
-    """The import graph of a folder, or the call graph of a function, as Mermaid, DOT or SVG."""
+    """The import graph of a folder or around a file, or the call graph of a function, as Mermaid, DOT or SVG."""
     from dsassist.index import to_dot, to_mermaid, to_svg
 
     is_folder = Path(where).is_dir()
@@ -210,6 +211,8 @@ def graph(
             folder = Path(where).resolve()
             under = folder.relative_to(opened.root).as_posix() if folder.is_relative_to(opened.root) else ""
             made = opened.import_graph("" if under == "." else under, nodes)
+        elif Path(where).is_file():
+            made = opened.files_around(Path(where).resolve().relative_to(opened.root).as_posix(), depth, nodes)
         else:
             made = opened.call_graph(_targets(opened, where), depth, nodes)
     if as_json:

@@ -60,6 +60,7 @@ def test_defs_callers_symbols_and_graph(project: Path) -> None:
     assert json.loads(run("callers", "greet", "--json").stdout)["callers"][0]["name"] == "main"
     assert json.loads(run("symbols", "grt", "--json").stdout)["symbols"][0]["qualified_name"] == "greet"
     assert '"b.py" -> "a.py"' in run("graph", ".", "--format", "dot").stdout
+    assert "b.py" in run("graph", "a.py").stdout
     assert run("graph", "main").stdout.startswith("flowchart")
     assert run("graph", "--format", "svg").stdout.startswith("<svg")
 

@@ -174,3 +174,28 @@ def test_an_edit_leaves_those_alone_who_cannot_see_it(workspace: Any) -> None:
     workspace.write({"a.py": "def f(): return C()\nclass C:\n    def m(self): return 1\ndef fresh(): ...\n"})
     assert workspace.index.update().linked == 3
     assert workspace.references("a.py", 3, "m") == ["a.py:3", "b.py:2", "c.py:2"]
+
+
+def test_a_common_name_is_looked_for_only_where_it_can_be_meant(workspace: Any) -> None:
+    files = {f"other{n}.py": f"class O{n}:\n    def run(self): ...\nO{n}().run()\n" for n in range(12)}
+    files |= {
+        "base.py": "class Base:\n    def run(self): ...\n",
+        "part.py": "from base import Base\nclass Part(Base): ...\n",
+    }
+    files |= {f"user{n}.py": "from part import Part\nPart().run()\n" for n in range(3)}
+    workspace.write(files)
+    workspace.index.update()
+    expected = ["base.py:2", *(f"user{n}.py:2" for n in range(3))]
+    found = workspace.index.references(*workspace.place("base.py", 2, "run"), include_possible=False)
+    assert workspace.lines(found) == expected
+    assert not any(path.startswith("other") for path in workspace.index._views)
+    # A buffer that uses it now, and a file whose links are still to be made, count at once.
+    workspace.index.set_overlay("other3.py", "from part import Part\nPart().run()\n")
+    (workspace.root / "other4.py").write_text("import part\npart.Part().run()\n")
+    workspace.index.refresh(["other4.py"])
+    found = workspace.index.references(*workspace.place("base.py", 2, "run"), include_possible=False)
+    assert workspace.lines(found) == ["base.py:2", "other3.py:2", "other4.py:2", *expected[1:]]
+    workspace.index.close_overlay("other3.py")
+    workspace.index.settle()
+    found = workspace.index.references(*workspace.place("base.py", 2, "run"), include_possible=False)
+    assert workspace.lines(found) == ["base.py:2", "other4.py:2", *expected[1:]]
