@@ -142,6 +142,8 @@ def reason(message: str) -> str:
     for part, name in (
         ("may also mean", "unknown receiver"),
         ("as a string", "named in a string"),
+        ("inside a string", "named in a string"),
+        ("makes names", "name put together"),
         ("outside the workspace", "base outside"),
         ("already", "name taken"),
         ("overrid", "parameter of an override"),
@@ -169,9 +171,6 @@ def main() -> None:
     for number, root in enumerate(roots):
         share = (wanted - sum(int(str(item["renamed"])) for item in results)) // (len(roots) - number)
         results.append(rename_in(root, peers, share, options.seed, 12))
-    refused: Counter[str] = Counter()
-    for item in results:
-        refused |= item["refused"]  # type: ignore[operator]
     total = {
         key: sum(int(str(item[key])) for item in results)
         for key in ("renamed", "places", "errors", "failures", "tests")

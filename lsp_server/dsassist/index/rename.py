@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from dsassist.index.languages import language_of
 from dsassist.index.model import CALLABLE_KINDS, Kind, Location, Reference, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.rank import Rank
@@ -14,6 +15,9 @@ from dsassist.index.resolve import Target
 
 __all__ = ["Rename", "RenamePlan"]
 
+_MOST_PARSED = 40
+"""Files that are parsed to see whether a name stands inside a string."""
+_TEXTS = frozenset({"string_content", "string_fragment"})
 _WORDS = {
     "typescript": """break case catch class const continue debugger default delete do else enum export extends false
     finally for
@@ -244,15 +248,54 @@ class Rename(Rank):
                 return f"{path} already uses the name {new_name}."
         return ""
 
+    def _put_together(self, name: str, path: str, text: bytes) -> str:
+        """Where a name is made of a beginning and something else, as in ``getattr(self, f"visit_{kind}")``."""
+        for at in (index for index, char in enumerate(name) if char == "_" and index > 1):
+            head = name[: at + 1].encode()
+            made = re.search(rb"['\"`]" + re.escape(head) + rb"(\$?\{|%s|['\"]\s*[+%])", text) if head in text else None
+            if made is not None:
+                line = text[: made.start()].count(b"\n") + 1
+                return f"{path}:{line} makes names that begin with {head.decode()}."
+        return ""
+
     def _in_strings(self, name: str, family: set[Target], mentions: tuple[Reference, ...]) -> str:
         """Where the bare name is the whole of a string, it may be looked up at run time."""
         if all(self._is_local(target) for target in family):
             return ""
         pattern = re.compile(rb"(?<![\w])(['\"])" + re.escape(name.encode()) + rb"\1")
         listed: Counter[str] = Counter(item.location.path for item in mentions)
+        members = any("." in target[1] for target in family)
+        # A template or code in a string; a formatted string's own code is code, and its names are known.
+        within = re.compile(rb"['\"](?:[^'\"\n{]|\{[{%])*\w\." + re.escape(name.encode()) + rb"(?!\w)[^'\"\n]*['\"]")
+        looks = _MOST_PARSED
         for path in sorted(self._rows.keys() | self._overlays.keys()):
             text = self._text(path)
+            reason = self._put_together(name, path, text)
+            if not reason and members and looks and name.encode() in text and within.search(text):
+                looks -= 1
+                reason = _inside_a_string(path, text, name)
+            if reason:
+                return reason
             if name.encode() in text and len(pattern.findall(text)) > listed.get(path, 0):
                 line = text[: next(match.start() for match in pattern.finditer(text))].count(b"\n") + 1
                 return f'{path}:{line} has "{name}" as a string, which may mean this symbol.'
         return ""
+
+
+def _inside_a_string(path: str, text: bytes, name: str) -> str:
+    """Where ``.name`` stands in a string that is no documentation: a template, or code that is made."""
+    language = language_of(path)
+    if language is None:
+        return ""
+    wanted = re.compile(rb"\w\." + re.escape(name.encode()) + rb"(?!\w)")
+    stack = [language.parser(path).parse(text).root_node]
+    while stack:
+        node = stack.pop()
+        if node.type in _TEXTS:
+            whole = node.parent
+            statement = whole.parent if whole is not None else None
+            documents = statement is not None and statement.type == "expression_statement"
+            if not documents and wanted.search(text, node.start_byte, node.end_byte):
+                return f"{path}:{node.start_point[0] + 1} has .{name} inside a string, which may mean this symbol."
+        stack.extend(node.children)
+    return ""

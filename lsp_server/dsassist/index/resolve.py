@@ -170,8 +170,9 @@ class Resolver(Evaluator):
         if ref < 0:
             return UNKNOWN
         entities: list[Entity] = []
-        known = True
-        for item in self.evaluate(module, ref):
+        types = self.evaluate(module, ref)
+        known = bool(types)
+        for item in types:
             tag = item[0]
             if tag == "f":
                 found = self.parameter(item[1], item[2], name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from dsassist.index.lookup import Lookup
 from dsassist.index.model import (
@@ -19,7 +20,7 @@ from dsassist.index.model import (
     SymbolFlag,
     SymbolInfo,
 )
-from dsassist.index.resolve import Target
+from dsassist.index.resolve import Answer, Target
 from dsassist.index.state import View
 
 __all__ = ["Uses"]
@@ -90,23 +91,31 @@ class Uses(Lookup):
             if self._store.data_version() != self._data_version or path not in self._views:
                 return None
             view, index = self._at(path, line, column)
-            if index >= 0 and (view.links is None or not self._at_hand(path, view, index, unread)):
+            if index < 0:
+                return self.references(path, line, column, include_possible=False)
+            answer = self._answer(path, view, index) if view.links is not None else None
+            if view.links is None or (paths := self._at_hand(path, view, index, answer, unread)) is None:
                 return None
-            return self.references(path, line, column, include_possible=False)
+            targets = answer.targets if answer is not None else (self._own_target(path, view.occurrences.ref[index]),)
+            name = view.occurrences.names[view.occurrences.name[index]]
+            widened = self._widened(targets)
+            found = self._references(widened, {name}, False, {name: paths} if widened == targets else {})
+            return self._of_one_meaning(found, targets, path, line, column)
         finally:
             self._lock.release()
 
-    def _at_hand(self, path: str, view: View, index: int, unread: int) -> bool:
-        answer = self._answer(path, view, index)
+    def _at_hand(self, path: str, view: View, index: int, answer: Answer | None, unread: int) -> list[str] | None:
+        """The files to look into, None where too many are to be read."""
         targets = answer.targets if answer is not None else (self._own_target(path, view.occurrences.ref[index]),)
         if not all(self._modules.holds(target[0]) for target in targets if target[0]):
-            return False
+            return None
+        paths = self._where(view.occurrences.names[view.occurrences.name[index]], targets)
         missing = 0
-        for other in self._where(view.occurrences.names[view.occurrences.name[index]], targets):
+        for other in paths:
             missing += other not in self._views
             if missing > unread:
-                return False
-        return True
+                return None
+        return paths
 
     def _of_one_meaning(
         self, found: References, targets: tuple[Target, ...], path: str, line: int, column: int
@@ -171,14 +180,21 @@ class Uses(Lookup):
         outside = {other for other, (_, entry) in exports.items() if entry in entries}
         return inside - {name}, outside - {name, "default", "="}
 
-    def _references(self, targets: tuple[Target, ...], names: set[str], include_possible: bool) -> References:
+    def _references(
+        self,
+        targets: tuple[Target, ...],
+        names: set[str],
+        include_possible: bool,
+        known: Mapping[str, list[str]] = MappingProxyType({}),
+    ) -> References:
+        """``known``: files by name, where these have been worked out already."""
         infos = tuple(info for target in targets if (info := self._info(target, texts=False)) is not None)
         wanted = names | {info.name for info in infos}
         found: list[Reference] = []
         possible: list[Reference] = []
         local = bool(targets) and all(self._is_local(target) for target in targets)
         member = include_possible and any(
-            info.kind not in (Kind.MODULE, Kind.PARAMETER, Kind.TYPE_PARAMETER) and not self._is_local(target)
+            info.kind not in (Kind.MODULE, Kind.TYPE_PARAMETER) and not self._is_local(target)
             for info, target in zip(infos, targets, strict=False)
         )
         names_left, done = sorted(wanted) if targets else [], set(wanted)
@@ -187,7 +203,7 @@ class Uses(Lookup):
             if local:
                 paths = sorted({target[0] for target in targets})
             else:
-                paths = self._candidates(name) if include_possible else self._where(name, targets)
+                paths = known.get(name) or (self._candidates(name) if include_possible else self._where(name, targets))
             for path in paths:
                 before = len(found)
                 self._collect(targets, name, path, found, possible if member else None)
@@ -198,6 +214,10 @@ class Uses(Lookup):
                         self._collect(targets, other, path, found, None)
                     names_left += sorted(outside - done)
                     done |= outside
+        if infos and all(info.kind == Kind.PARAMETER for info in infos):
+            # A parameter is named from outside by the keywords of calls, and by nothing else.
+            named = any(self._takes_keywords(target) for target in targets)
+            possible = [item for item in possible if named and item.role & 7 == Mode.KEYWORD]
         key = _by_place
         found.sort(key=key)
         mentions = tuple(item for item in found if item.is_mention)
@@ -224,6 +244,15 @@ class Uses(Lookup):
             return set()
         occurrences = view.occurrences
         return {occurrences.ref[at] for at in view.positions(name) if occurrences.role[at] & 7 == Mode.IMPORT}
+
+    def _takes_keywords(self, target: Target) -> bool:
+        """Is it a parameter of a function that other files can call?"""
+        module = self._module(target[0])
+        symbol = module.by_qualified(target[1]) if module is not None else -1
+        if module is None or symbol < 0:
+            return False
+        owner = module.facts.scopes[module.symbols[symbol].scope].owner
+        return owner >= 0 and module.facts.scopes[module.symbols[owner].scope].kind <= 1
 
     def _is_local(self, target: Target) -> bool:
         """Is it seen in its own file only?"""

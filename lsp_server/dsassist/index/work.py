@@ -146,7 +146,7 @@ class Linker:
     ) -> None:
         self.db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
         self.ids = {path: file for file, path in paths}
-        self.modules = Modules(self._blobs, keep=300)
+        self.modules = Modules(self._blobs, keep=170)
         self.paths = {file: path for path, file in self.ids.items()}
         self.resolver = Resolver(Files(root, self.ids, set(configuration), self._users), self.modules)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,17 +24,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dsassist.errors import DsassistError
-from dsassist.server.wire import Cutter, Question, frame, is_own_pipe, path_of, references_text, reply
+from dsassist.server.wire import Addresses, Cutter, Question, frame, is_own_pipe, path_of, references_text, reply
 from dsassist_model import paths
 
 __all__ = ["Early", "Handover", "remember"]
 
-QUIET_SECONDS = 0.03
-"""Of no message, before the rest is loaded: a client's first messages come at once."""
+TURN_SECONDS = 0.03
+"""How long a look at the pipe lasts."""
+QUIET_TURNS = 16
+"""Of no message, before the rest is loaded unasked. A message that needs it begins that at once."""
+SWITCH_SECONDS = 0.0005
+"""How long the thread that loads may hold the interpreter while questions come."""
 MOST_CHANGED = 24
 """Files that may have changed since the last session. More than these are indexed with progress, by the server."""
 MOST_SILENT = 30
-"""Quiet times that a client may take to say its settings."""
+"""Turns that a client may take to say its settings."""
 _KEPT = 16
 """Handshakes that are remembered."""
 
@@ -109,6 +114,7 @@ class Early:
         self._going = True
         self._encoding = "utf-16"
         self._roots: list[Path] = []
+        self._addresses: dict[Path, Addresses] = {}
         self._options: Any = None
         self._asks = False
         self._configuration: tuple[Any] | None = None
@@ -117,15 +123,17 @@ class Early:
         """Documents that the indexes have not been told yet."""
         self._questions: list[tuple[Any, Question, bytes]] = []
         self._initialized = False
-        self._silent = 0
 
     def run(self) -> Handover:
         """Serve until the rest is loaded or needed, or the client is gone."""
         if not is_own_pipe(self.source, self.sink):
             return self.handover
         number = self.source.fileno()
+        quiet, interval = 0, sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         while self._going and not (self._loading and not self._loader.is_alive()):
-            ready, _, _ = select.select([number], [], [], 0.02 if self._loading else QUIET_SECONDS)
+            ready, _, _ = select.select([number], [], [], TURN_SECONDS)
+            quiet = 0 if ready else quiet + 1
             if ready:
                 data = os.read(number, 1 << 16)
                 if not data:
@@ -134,14 +142,14 @@ class Early:
             if self._initialized and (self._configuration is not None or not self._asks):
                 if self._questions or self._going:
                     self._going = self._work() and self._going
-                if not ready:
+                if quiet >= QUIET_TURNS:
                     self._load()
-            elif self._initialized and not ready:
-                self._silent += 1
-                self._going = self._silent < MOST_SILENT
+            elif self._initialized:
+                self._going = quiet < MOST_SILENT
         if not self.handover.finished:
             self._load()
             self._loader.join()
+        sys.setswitchinterval(interval)
         self.handover.messages += [body for _, _, body in self._questions] + self._todo
         self.handover.rest = self._cutter.rest()
         return self.handover
@@ -222,6 +230,7 @@ class Early:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
         self._roots = [root for root in roots if root is not None]
+        self._addresses = {root: Addresses(root) for root in self._roots}
         self._options = params.get("initializationOptions")
         if not self._roots or len(self._roots) != len(roots):
             return False
@@ -258,24 +267,32 @@ class Early:
 
     def _open(self) -> bool:
         """Open the indexes and compare them with the disk."""
-        from dsassist.index import Index, Limits
-        from dsassist.settings import Settings, load, read_file
+        from dsassist.index import Index
 
-        settings = Settings()
-        sources = [read_file(paths.config_dir() / "config.toml"), self._options, *(self._configuration or ())]
-        if any(sources):
-            settings, problems = load(*(source for source in sources if isinstance(source, Mapping)))
-            if problems:
-                return False
-        if not settings.index.enabled or not settings.navigation.references:
+        limits = self.handover.limits = self._limits()
+        if limits is None:
             return False
-        index = settings.index
-        limits = self.handover.limits = Limits(index.exclude, index.max_files, index.max_file_kilobytes * 1024)
         for root in self._roots:
             made = self.handover.indexes[root] = Index.open(root, paths.cache_dir(), limits, encoding=self._encoding)  # type: ignore[arg-type]
             if not made.catch_up(MOST_CHANGED):
                 return False
         return True
+
+    def _limits(self) -> Any:
+        """What the settings say of the index; None where it must not answer. Settings are read where there are any."""
+        from dsassist.index import Limits
+
+        file = paths.config_dir() / "config.toml"
+        said = [source for source in (self._options, *(self._configuration or ())) if source]
+        if not said and not file.exists():
+            return Limits()
+        from dsassist.settings import load, read_file
+
+        settings, problems = load(read_file(file), *(source for source in said if isinstance(source, Mapping)))
+        index = settings.index
+        if problems or not index.enabled or not settings.navigation.references:
+            return None
+        return Limits(index.exclude, index.max_files, index.max_file_kilobytes * 1024)
 
     def _place(self, uri: str) -> tuple[Path, str] | None:
         """The innermost root of a document, and its path there."""
@@ -298,4 +315,4 @@ class Early:
         found = self.handover.indexes[root].references(path, question.line, question.character, include_possible=False)
         if found.pending:
             return None
-        return references_text(found.references, question.declared, lambda item: (root / item).as_uri())
+        return references_text(found.references, question.declared, self._addresses[root])

@@ -16,6 +16,7 @@ from dsassist.index.languages import all_languages, language_of
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.progress import Progress
+from dsassist.server.wire import Addresses
 from dsassist_model import paths
 
 __all__ = ["Folder", "Indexes"]
@@ -38,6 +39,7 @@ class Folder:
     def __init__(self, root: Path, index: Index) -> None:
         self.root = root
         self.index = index
+        self.addresses = Addresses(root)
         self.scanned = asyncio.Event()
         """The disk has been looked at: what changed since the last run is known."""
         self.waiting: dict[str, Document] = {}

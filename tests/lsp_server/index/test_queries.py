@@ -205,3 +205,39 @@ def test_implementations_and_types(workspace: Any) -> None:
         "B.go"
     ]
     assert [info.qualified_name for info in workspace.index.type_definitions(*workspace.place("a.py", 6, "x"))] == ["C"]
+
+
+RISKY = {
+    "m.py": """
+        from functools import partial
+        class Node:
+            def visit_name(self): return 1
+            def cycle(self): return 2
+            def plain(self): return f"{self.plain}"
+            def go(self, kind): return getattr(self, f"visit_{kind}")()
+        def make(size=1): return size
+        def other(width=1): return width
+        half = partial(make, size=2)
+        TEMPLATE = "{{ node.cycle() }}"
+    """,
+    "test_m.py": "def test(factory):\n    factory(width=3)\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "reason"),
+    [
+        (3, "visit_name", "makes names that begin with visit_"),
+        (4, "cycle", "inside a string"),
+        (8, "width", "may also mean width"),
+        (5, "plain", ""),
+        (7, "size", ""),
+    ],
+)
+def test_renames_that_something_else_may_name(workspace: Any, line: int, name: str, reason: str) -> None:
+    workspace.write(RISKY)
+    workspace.index.update()
+    plan = workspace.index.rename(*workspace.place("m.py", line, name), "fresh")
+    assert reason in plan.refused and bool(reason) == bool(plan.refused)
+    if name == "size":
+        assert [place.line + 1 for place in plan.edits] == [7, 7, 9]

@@ -77,7 +77,7 @@ def register(server: Server) -> None:
         answer = folder.index.references_at_hand(path, question.line, question.character)
         if answer is None or answer.pending:
             return None
-        return references_text(answer.references, question.declared, lambda item: (folder.root / item).as_uri())
+        return references_text(answer.references, question.declared, folder.addresses)
 
     server.protocol.quick_references = quick_references
 

@@ -100,7 +100,10 @@ class Expressions(Targets):
             if child.kind_id == self.k_keyword:
                 name_node, value = child.child_by_field_name("name"), child.child_by_field_name("value")
                 if name_node is not None:
-                    builder.keyword(name_node, callee)
+                    # ``partial(f, key=value)``: a parameter of what is held back.
+                    held = function.kind_id in (self.k_identifier, self.k_attribute) and values
+                    partial = held and builder.text(function).rpartition(b".")[2] == b"partial"
+                    builder.keyword(name_node, values[0] if partial else callee)
                 if value is not None and text == b"TypeVar":
                     limit = self.type_x(value)
                     bound = limit if name_node is not None and builder.text(name_node) == b"bound" else bound
