@@ -54,6 +54,9 @@ class NameList:
         if len(wanted) == 1:
             picked = [at for at, text in enumerate(lower) if text.startswith(wanted)]
         else:
+            picked = [at for at, text in enumerate(lower) if wanted in text]
+        if len(wanted) > 1 and len(picked) < limit:
+            # Letters apart score less than letters together: they are looked for where there is room.
             pattern = re.compile(".*?".join(map(re.escape, wanted)), re.DOTALL).search
             picked = [at for at, item in enumerate(self._masks) if item & mask == mask and pattern(lower[at])]
         scored = [(_score(self._names[at], lower[at], wanted, query), self._names[at]) for at in picked]

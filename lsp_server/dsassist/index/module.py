@@ -13,6 +13,7 @@ class Module:
     """One file as resolution sees it."""
 
     __slots__ = (
+        "_by_name",
         "_members",
         "_objects",
         "_parameters",
@@ -34,6 +35,7 @@ class Module:
         self.symbols: list[Sym] = facts.symbols
         self._members: list[dict[str, int]] | None = None
         self._paths: dict[int, str] = {}
+        self._by_name: dict[str, list[int]] | None = None
         self._objects: dict[int, int] | None = None
         self._second: dict[int, str] | None = None
         self._parameters: dict[tuple[int, ...], list[int]] | None = None
@@ -52,6 +54,14 @@ class Module:
     def name(self, symbol: int) -> str:
         """The name of a symbol."""
         return self.names[self.symbols[symbol].name]
+
+    def named(self, name: str) -> list[int]:
+        """The symbols of a name."""
+        if self._by_name is None:
+            self._by_name = {}
+            for index, symbol in enumerate(self.symbols):
+                self._by_name.setdefault(self.names[symbol.name], []).append(index)
+        return self._by_name.get(name, [])
 
     def scope_path(self, scope: int) -> str:
         """A stable name for a scope: ``Class.method``, ``f#1`` for a second definition of ``f``, ``f.<0>`` for a

@@ -97,13 +97,9 @@ class Rank(Queries):
             module = self._module(path)
             if module is None or name not in module.names:
                 continue
-            number = module.names.index(name)
-            for index, sym in enumerate(module.symbols):
-                if (
-                    sym.name == number
-                    and sym.kind not in (Kind.IMPORT, Kind.PARAMETER)
-                    and module.facts.scopes[sym.scope].kind <= 1
-                ):
+            for index in module.named(name):
+                sym = module.symbols[index]
+                if sym.kind not in (Kind.IMPORT, Kind.PARAMETER) and module.facts.scopes[sym.scope].kind <= 1:
                     out.append(((path, module.qualified(index)), self._symbol_info(module, index, texts=False)))
         return out
 
