@@ -232,7 +232,11 @@ export class Editor {
   }
 
   async waitForGhost(timeout) {
-    await until(async () => (await this.ghost().count()) > 0, "a suggestion to appear", timeout);
+    await until(async () => (await this.ghost().count()) > 0, "a suggestion to appear", timeout).catch(async (error) => {
+      await this.command("dsassist: Why Was Nothing Suggested?").catch(() => undefined);
+      await this.page.waitForTimeout(2_000);
+      throw new Error(`${error.message}; ${await this.notifications()}`);
+    });
     return (await this.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
   }
 
