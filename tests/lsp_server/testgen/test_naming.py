@@ -59,6 +59,14 @@ def test_a_case_is_named_after_the_branch_that_only_it_takes() -> None:
     ]
 
 
+def test_a_condition_that_went_both_ways_names_nothing() -> None:
+    source = "def f(text, upper):\n    if upper:\n        return text\n    return f(text, True)\n"
+    node = ast.parse(source).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    assert situations(node, [case([(-1, 2), (2, 4), (4, -1), (-1, 2), (2, 3)])]) == [""]
+    assert situations(node, [case([(-1, 2), (2, 3)])]) == ["with_upper"]
+
+
 def test_without_a_branch_the_arguments_tell() -> None:
     taken: set[str] = set()
     found = [

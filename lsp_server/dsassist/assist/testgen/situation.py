@@ -11,6 +11,8 @@ from dsassist.assist.testgen.case import Case
 __all__ = ["situations", "words_of"]
 
 _MOST = 44
+_Branch = tuple[int, set[int], str, int]
+"""Depth, first line of the block, words, line of the condition."""
 _OPERATORS: dict[type[ast.cmpop], tuple[str, type[ast.cmpop]]] = {
     ast.Eq: ("is", ast.NotEq), ast.NotEq: ("is_not", ast.Eq), ast.Is: ("is", ast.IsNot), ast.IsNot: ("is_not", ast.Is),
     ast.Lt: ("is_below", ast.GtE), ast.GtE: ("is_at_least", ast.Lt), ast.Gt: ("is_above", ast.LtE),
@@ -21,7 +23,9 @@ _OPERATORS: dict[type[ast.cmpop], tuple[str, type[ast.cmpop]]] = {
 def situations(node: ast.FunctionDef | ast.AsyncFunctionDef, cases: Sequence[Case]) -> list[str]:
     """A phrase for each case, ``when_total_is_negative``; "" where no branch that has words sets it apart."""
     branches = list(_branches(node))
-    taken = [{number for number, (_, inside, _) in enumerate(branches) if inside & _lines(case)} for case in cases]
+    taken = [
+        _only_way({n for n, branch in enumerate(branches) if branch[1] & _lines(case)}, branches) for case in cases
+    ]
     shared = [sum(number in one for one in taken) for number in range(len(branches))]
     found = []
     for one in taken:
@@ -32,23 +36,28 @@ def situations(node: ast.FunctionDef | ast.AsyncFunctionDef, cases: Sequence[Cas
     return found
 
 
+def _only_way(taken: set[int], branches: list[_Branch]) -> set[int]:
+    """``taken`` without branches of a condition that went both ways, in a loop or a call of itself."""
+    lines = [branches[number][3] for number in taken]
+    return {number for number in taken if lines.count(branches[number][3]) == 1}
+
+
 def _lines(case: Case) -> set[int]:
     return {line for arc in case.arcs for line in arc if line > 0}
 
 
-def _branches(node: ast.AST) -> Iterator[tuple[int, set[int], str]]:
-    """(depth, first line of the block, words) of every block that a condition guards, and of what follows one that
-    always leaves."""
+def _branches(node: ast.AST) -> Iterator[_Branch]:
+    """Every block that a condition guards, and what follows one that always leaves."""
 
-    def visit(body: list[ast.stmt], depth: int) -> Iterator[tuple[int, set[int], str]]:
+    def visit(body: list[ast.stmt], depth: int) -> Iterator[_Branch]:
         for place, statement in enumerate(body):
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
             if isinstance(statement, ast.If):
-                yield depth, {statement.body[0].lineno}, words_of(statement.test, True)
+                yield depth, {statement.body[0].lineno}, words_of(statement.test, True), statement.lineno
                 after = statement.orelse[:1] or (body[place + 1 : place + 2] if _leaves(statement.body) else [])
                 if after and not isinstance(after[0], ast.If):
-                    yield depth, {after[0].lineno}, words_of(statement.test, False)
+                    yield depth, {after[0].lineno}, words_of(statement.test, False), statement.lineno
             elif isinstance(statement, ast.Try):
                 for handler in statement.handlers:
                     kind = handler.type
@@ -57,7 +66,7 @@ def _branches(node: ast.AST) -> Iterator[tuple[int, set[int], str]]:
                         if isinstance(kind, ast.Name | ast.Attribute)
                         else ""
                     )
-                    yield depth, {handler.body[0].lineno}, f"after_{name}" if name else ""
+                    yield depth, {handler.body[0].lineno}, f"after_{name}" if name else "", handler.lineno
             for field in ("body", "orelse", "finalbody"):
                 inner = getattr(statement, field, None)
                 if isinstance(inner, list):
