@@ -10,7 +10,7 @@ llama.vscode keeps chunks of 64 lines around the places that were opened, edited
 0.9 similar to another, and sends them as ``input_extra``. Here it gets more than an editor's history would give: every
 64 lines of every other file of the package, at a stride of 32, are candidates, the 16 most similar to the lines around
 the cursor (Jaccard index of their words) are taken, the most similar next to the prompt, and as much of them as fits
-the room that our own pieces have.
+the most that a prompt gives to other files, which is more than our own pieces take.
 
 The default packages came out after Qwen2.5-Coder (September 2024), so it cannot know them. They are downloaded, not
 installed.
@@ -35,7 +35,7 @@ from _common import arguments, report, say
 from _sites import CURSORS, WORD, Task, WorkingCopy, download, draw, read_tasks
 
 from dsassist.assist.context import BUDGET_BYTES, NOTHING, Context, context_of, lay_out
-from dsassist.assist.prompt import request_for
+from dsassist.assist.prompt import CHARACTERS_PER_TOKEN, CONTEXT_SHARE, request_for
 from dsassist.assist.shape import Shape
 from dsassist.assist.site import Site
 from dsassist.backend import create
@@ -119,6 +119,7 @@ class _Run:
         self.exact: dict[str, list[bool]] = {way: [] for way in WAYS}
         self.similar: dict[str, list[float]] = {way: [] for way in WAYS}
         self.gather_ms: list[float] = []
+        self._ring_room = int(self.settings.context.max_tokens * CHARACTERS_PER_TOKEN * CONTEXT_SHARE)
         self._rows: dict[str, str] = {}
         if options.rows and options.rows.exists():
             rows = (json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines())
@@ -202,7 +203,7 @@ class _Run:
         ours = _ours(copy, task, site)
         self.gather_ms.append((time.perf_counter() - began) * 1000)
         copy.put_back(task, before)
-        contexts = {"in_file": NOTHING, "ours": ours, "ring": Context(ring.around(task, BUDGET_BYTES))}
+        contexts = {"in_file": NOTHING, "ours": ours, "ring": Context(ring.around(task, self._ring_room))}
         for way, context in contexts.items():
             # only our own context has anything at the cursor to keep room for
             cross_file = replace(self.settings.context, cross_file=way == "ours")

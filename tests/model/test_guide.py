@@ -50,3 +50,20 @@ def test_a_whole_name_is_not_lengthened_into_a_word(engines: Any) -> None:
     assert logits[bracket] == 0
     guide.take(bracket)
     assert guide.done
+
+
+def test_likely_names_are_preferred_and_no_more(engines: Any) -> None:
+    tokenizer = engines.make().tokenizer
+    guide = Guide(tokenizer, ["get"], sure=False)
+    [letter], [other] = tokenizer.encode("g"), tokenizer.encode("z")
+    logits = torch.zeros(tokenizer.size)
+    logits[other] = 1.0
+    assert int(guide.guided(logits).argmax()) != other
+    logits[other] = 5.0
+    assert int(guide.guided(logits).argmax()) == other
+    assert guide.guided(logits)[letter] > 0
+    guide.take(other)
+    assert guide.done
+    engine = engines.make()
+    free = engines.ask(engine, "x = y.", max_tokens=12).wait().text
+    assert engines.ask(engine, "x = y.", max_tokens=12, likely=(free[:1] or "a",)).wait().text[:1] == free[:1]

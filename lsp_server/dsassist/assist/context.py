@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 0.03
 """How long a keystroke waits for the index. A choice that comes later serves the next one."""
-BUDGET_BYTES = 2600
+BUDGET_BYTES = 1300
 """Of other files in a prompt of ordinary size."""
 LARGE_TOKENS = 8192
 """Prompts from here on have room for many files, in an order that all documents share (see ``shelf``)."""
@@ -58,6 +58,8 @@ class Context:
     """Lines for a comment above an earlier line, or this one."""
     names: tuple[str, ...] = ()
     """What the answer has to begin with, where the index knows all that it may be."""
+    likely: tuple[str, ...] = ()
+    """What it probably begins with, where the index knows some of it."""
 
 
 NOTHING = Context()
@@ -140,7 +142,8 @@ class Gatherer:
 
 def context_of(files: tuple[ContextFile, ...], known: AtCursor, site: Site) -> Context:
     """Pieces of other files with what is ``known`` at the cursor of ``site``."""
-    return Context(files, hints_for(known, site), around_for(known, site), names_for(known))
+    names, sure = names_for(known)
+    return Context(files, hints_for(known, site), around_for(known, site), names if sure else (), () if sure else names)
 
 
 def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ...]:

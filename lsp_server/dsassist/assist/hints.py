@@ -18,11 +18,13 @@ from dsassist.assist.site import Site, indent_of
 if TYPE_CHECKING:
     from dsassist.index import AtCursor, Outline
 
-__all__ = ["Around", "around_for", "hints_for", "is_secret", "names_for", "with_hints"]
+__all__ = ["Around", "around_for", "as_used", "hints_for", "is_secret", "names_for", "with_hints"]
 
 MEMBER_CHARACTERS = 700
-"""Of a receiver's members. What does not fit is named without its signature."""
-NAMES_CHARACTERS = 400
+"""Of a receiver's members."""
+LINE_CHARACTERS = 110
+DEFAULT_CHARACTERS = 16
+"""A longer default of a parameter says less than it takes."""
 CALL_CHARACTERS = 400
 MOST_UNUSED = 4
 NEAR_LINES = 4
@@ -51,10 +53,12 @@ def around_for(known: AtCursor, site: Site) -> Around:
     words = _words(known, site)
     lines: list[str] = []
     for name, outline in reversed(known.around[:MOST_AROUND]):
-        held, *members = _members(outline, _ordered(outline, "", words, AROUND_CHARACTERS), AROUND_CHARACTERS)
-        lines += [f"{name}: {held}" if name else held, *members]
+        lines += _members(name, outline, "", words, AROUND_CHARACTERS)
     for outline in known.unused[:MOST_UNUSED]:
-        lines.append(_cut(outline.head or outline.name, CALL_CHARACTERS))
+        if outline.head.startswith(f"{outline.name}("):
+            lines.append(_cut(as_used(outline.name, outline.head), CALL_CHARACTERS))
+        else:
+            lines += _members("", outline, "", words, AROUND_CHARACTERS)
     return Around(site.line, tuple(lines))
 
 
@@ -66,13 +70,12 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
     lines: list[str] = []
     for outline in reversed(known.calls):
         if outline.head:
-            lines.append(_cut(outline.head, CALL_CHARACTERS))
+            lines.append(_cut(as_used(outline.name, outline.head), CALL_CHARACTERS))
     for outline in known.expected:
-        lines += _members(outline, outline.members, MEMBER_CHARACTERS // 2)
+        lines += _members("", outline, "", words, MEMBER_CHARACTERS // 2)
     shown = known.members[:3]
     for outline in reversed(shown):
-        room = MEMBER_CHARACTERS // len(shown)
-        lines += _members(outline, _ordered(outline, known.typed, words, room), room)
+        lines += _members(known.receiver, outline, known.typed, words, MEMBER_CHARACTERS // len(shown))
     return tuple(lines)
 
 
@@ -95,14 +98,15 @@ def _without_secrets(known: AtCursor) -> AtCursor:
     )
 
 
-def names_for(known: AtCursor) -> tuple[str, ...]:
-    """What the name at the cursor has to be, where every member of the receiver is known; what of it is typed already
-    is left out. Empty where it may be something else."""
-    if not known.members or not all(outline.complete for outline in known.members):
-        return ()
+def names_for(known: AtCursor) -> tuple[tuple[str, ...], bool]:
+    """What the name at the cursor may be, without what of it is typed already, and whether it can be nothing else:
+    every member of the receiver is known."""
     typed = known.typed
     names = [name for outline in known.members for name, _ in outline.members if name.startswith(typed)]
-    return tuple(dict.fromkeys(name[len(typed) :] for name in names)) if typed not in names else ()
+    if not names or typed in names:
+        return (), False
+    sure = all(outline.complete for outline in known.members)
+    return tuple(dict.fromkeys(name[len(typed) :] for name in names)), sure
 
 
 def with_hints(prefix: str, site: Site, lines: tuple[str, ...], around: Around | None, room: int) -> str:
@@ -136,7 +140,7 @@ def _ordered(outline: Outline, typed: str, words: frozenset[str], room: int) -> 
     """Members, public ones first; where not all can be shown, those that what is typed may become, and that share
     words with the text nearby."""
     members = sorted(outline.members, key=lambda pair: pair[0].startswith("_"))
-    if sum(len(text) for _, text in members) > room:
+    if sum(len(as_used(*pair)) + 2 for pair in members) > room:
         members.sort(key=lambda pair: (bool(typed) and not pair[0].startswith(typed), -len(words & _parts(pair[0]))))
     return tuple(members)
 
@@ -146,18 +150,52 @@ def _parts(text: str) -> frozenset[str]:
     return frozenset(part.lower()[:STEM] for part in _PART.findall(text) if len(part) > 2)
 
 
-def _members(outline: Outline, members: tuple[tuple[str, str], ...], room: int) -> Iterator[str]:
-    """A type's head and its members."""
-    yield _cut(outline.head or outline.name, 160)
-    left: list[str] = []
-    for name, text in members:
-        if len(text) <= room and not left:
-            room -= len(text)
-            yield f"    {text}"
-        else:
-            left.append(name)
-    if left:
-        yield "    " + _cut(", ".join(left), NAMES_CHARACTERS)
+def _members(receiver: str, outline: Outline, typed: str, words: frozenset[str], room: int) -> Iterator[str]:
+    """A value's members as they are used, several a line, up to ``room`` characters."""
+    head = f"{receiver} ({outline.name})" if receiver and receiver != outline.name else outline.name
+    line = f"{_cut(head, 60)}:"
+    for name, text in _ordered(outline, typed, words, room):
+        used = as_used(name, text)
+        if len(used) > room:
+            break
+        room -= len(used) + 2
+        if len(line) + len(used) > LINE_CHARACTERS:
+            yield line
+            line = "   "
+        line += f" {used},"
+    yield line.rstrip(",")
+
+
+def as_used(name: str, declared: str) -> str:
+    """How a member or function is written where it is used: no types, defaults as keyword arguments. A declaration
+    above the cursor would be copied as one."""
+    if not declared.startswith(f"{name}("):
+        return name
+    arguments: list[str] = []
+    start, depth = len(name) + 1, 0
+    for at in range(start, len(declared)):
+        letter = declared[at]
+        if letter in "([{<":
+            depth += 1
+        elif letter in ")]}>" and depth:
+            depth -= declared[at - 1] not in "-=" or letter != ">"
+        elif letter in ",)" and not depth:
+            arguments.append(_argument(declared[start:at]))
+            start = at + 1
+            if letter == ")":
+                break
+    return f"{name}({', '.join(part for part in arguments if part)})"
+
+
+_PARAMETER = re.compile(r"\s*([*/.]*\s*[^\s:=?]*)[?]?\s*(?::(?:[^=]|=>)*)?(?:=\s*(.*?))?\s*\Z", re.DOTALL)
+
+
+def _argument(parameter: str) -> str:
+    found = _PARAMETER.match(parameter)
+    if found is None:
+        return parameter.strip()
+    name, default = found[1].strip(), found[2]
+    return f"{name}={default}" if default and len(default) <= DEFAULT_CHARACTERS else name
 
 
 def _cut(text: str, longest: int) -> str:

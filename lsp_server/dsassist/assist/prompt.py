@@ -51,6 +51,7 @@ def request_for(site: Site, shape: Shape, settings: Settings, context: Context =
         max_prompt_tokens=settings.context.max_tokens,
         heal=bool(site.word_before),
         names=context.names,
+        likely=context.likely,
     )
 
 

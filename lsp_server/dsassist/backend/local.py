@@ -140,6 +140,7 @@ class LocalBackend(OpenAiBackend):
             "heal": request.heal,
             "names": list(request.names),
             "reuse_suffix": request.reuse_suffix,
+            "likely": list(request.likely),
         }
         payload["dsassist"] = {key: value for key, value in extra.items() if value}
         return payload

@@ -46,6 +46,8 @@ class CompletionRequest:
     """The answer has to begin with one of these names, whichever the model finds likeliest; empty leaves it free."""
     reuse_suffix: bool = False
     """Let the engine take over what it read of the suffix before the last few keys."""
+    likely: tuple[str, ...] = ()
+    """Names that the answer probably begins with; the model prefers them unless it is sure of something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dsassist.index.types import Type, Types
 
 __all__ = ["Outline", "Outlines"]
 
-_LONGEST = 160
+_LONGEST = 400
 """Characters of a signature."""
 _LONGEST_VALUE = 24
 """Characters of a default that are shown beside a declared type."""
@@ -78,7 +78,8 @@ class Outlines(Rank):
         if tag == "U":
             order = order[1:]
         members: dict[str, str] = {}
-        for path, owner in order:
+        # what the file at the cursor shows already comes last
+        for path, owner in sorted(order, key=lambda member: member[0] == seen_from):
             for name, text in self._members_of(path, owner):
                 if len(members) < _MOST_MEMBERS:
                     members.setdefault(name, text)

@@ -1,4 +1,4 @@
-"""What an answer has to begin with: one of a few names that the client knows, chosen by the model.
+"""What an answer has to begin with, or probably does: one of a few names that the client knows, chosen by the model.
 
 Only the first tokens are guided. A token is allowed while the text with it is the beginning of a name; once a name is
 whole, whatever does not lengthen it into another word.
@@ -16,24 +16,33 @@ from dsassist_model.tokenizer import Tokenizer
 
 __all__ = ["Guide"]
 
+PREFERENCE = 2.5
+"""Added to the logits of what agrees with a likely name: it is taken unless something else is twelve times as
+probable."""
+
 _WORD_TOKENS: WeakKeyDictionary[Tokenizer, Tensor] = WeakKeyDictionary()
 
 
 class Guide:
-    """Follows one answer. ``names`` are what it may begin with."""
+    """Follows one answer. ``names`` are what it has to begin with, or only probably does where not ``sure``."""
 
-    def __init__(self, tokenizer: Tokenizer, names: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, names: Sequence[str], *, sure: bool = True) -> None:
+        self._sure = sure
         self._tokenizer = tokenizer
         self._rests = [name.encode() for name in dict.fromkeys(names) if name]
         self.done = not self._rests
         """Nothing is guided any more."""
 
     def guided(self, logits: Tensor) -> Tensor:
-        """``logits`` [V] with everything that is not allowed at minus infinity; as they are where nothing is left to
-        guide, or no token fits."""
+        """``logits`` [V] with everything that is not allowed at minus infinity (or, where not sure, with what agrees
+        raised); as they are where nothing is left to guide, or no token fits."""
         if self.done:
             return logits
         allowed = self._allowed()
+        if not self._sure:
+            preferred = logits.clone()
+            preferred[allowed] += PREFERENCE
+            return preferred
         if b"" in self._rests:
             barred = _word_tokens(self._tokenizer, logits.shape[-1]).to(logits.device).clone()
             barred[allowed] = False

@@ -40,6 +40,8 @@ class Request:
     reuse_suffix: bool = False
     """Whether that text may be taken from an earlier prompt that differs little before it (``suffixes``): quicker, and
     not quite the same."""
+    likely: tuple[str, ...] = ()
+    """The answer probably begins with one of these. Not used beside ``names``."""
 
 
 @dataclass(frozen=True, slots=True)

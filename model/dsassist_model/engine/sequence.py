@@ -67,7 +67,9 @@ class Sequence:
         """Prompt tokens that were copied from an earlier prompt, and are not computed."""
         self.sampler = Sampler(self.request)
         self.begin = Begin(tokenizer, self.request.begin)
-        self.guide = Guide(tokenizer, [self.request.begin + name for name in self.request.names])
+        names = self.request.names or self.request.likely
+        whole = [self.request.begin + name for name in names]
+        self.guide = Guide(tokenizer, whole, sure=bool(self.request.names))
         self.times = Times(admitted=time.perf_counter())
         self.steps = self.drafted = self.accepted = 0
         self.at_once = 0

@@ -126,6 +126,7 @@ def _requests(
             names=common.names,
             suffix=suffix,
             reuse_suffix=common.reuse_suffix,
+            likely=common.likely,
         )
         for choice in range(common.n)
     ]

@@ -34,6 +34,7 @@ class CommonBody:
     drafts: tuple[str, ...]
     names: tuple[str, ...]
     reuse_suffix: bool
+    likely: tuple[str, ...]
     max_prompt_tokens: int | None
 
 
@@ -108,9 +109,6 @@ def _common(body: Mapping[str, Any], ours: Mapping[str, Any]) -> CommonBody:
     drafts = _list(ours, "drafts")
     if not all(isinstance(d, str) for d in drafts):
         raise EngineError("dsassist.drafts must be a list of texts.")
-    names = _list(ours, "names")
-    if not all(isinstance(name, str) for name in names) or len(names) > MOST_NAMES:
-        raise EngineError(f"dsassist.names must be a list of at most {MOST_NAMES} texts.")
     # a newer name of the same field, which clients of the chat endpoint send
     name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
     seed = body.get("seed")
@@ -127,8 +125,9 @@ def _common(body: Mapping[str, Any], ours: Mapping[str, Any]) -> CommonBody:
         priority="background" if priority == "background" else "interactive",
         session=_text(ours, "session", ""),
         drafts=tuple(drafts),
-        names=tuple(names),
         reuse_suffix=_flag(ours, "reuse_suffix"),
+        names=_names(ours, "names"),
+        likely=_names(ours, "likely"),
         max_prompt_tokens=None if limit is None else int(_number(ours, "max_prompt_tokens", 0, 16, 2**31, whole=True)),
     )
 
@@ -152,6 +151,13 @@ def _mapping(name: str) -> Callable[[Any], Mapping[str, Any]]:
 
 def _ours(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return _mapping("dsassist")(body.get("dsassist") or {})
+
+
+def _names(ours: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    names = _list(ours, field)
+    if not all(isinstance(name, str) for name in names) or len(names) > MOST_NAMES:
+        raise EngineError(f"dsassist.{field} must be a list of at most {MOST_NAMES} texts.")
+    return tuple(names)
 
 
 def _list(body: Mapping[str, Any], name: str) -> list[Any]:

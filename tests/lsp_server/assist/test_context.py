@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dsassist.assist.context import BUDGET_BYTES, Context, Gatherer, context_of, lay_out
-from dsassist.assist.hints import around_for, hints_for, names_for
+from dsassist.assist.hints import around_for, as_used, hints_for, names_for
 from dsassist.assist.prompt import request_for
 from dsassist.assist.recent import Recent
 from dsassist.assist.shape import Shape
@@ -32,14 +34,12 @@ def test_what_is_known_stands_as_a_comment_above_the_line() -> None:
     here = site(CODE)
     request = request_for(here, Shape("line"), Settings(), context_of((), KNOWN, here))
     assert request.prompt == (
-        "from store import Store\n\n\ndef f(s: Store):\n    x = 1\n"
-        "    # class Store\n    #     get(key: str) -> int\n    #     _lock: Lock\n"
-        "    return s."
+        "from store import Store\n\n\ndef f(s: Store):\n    x = 1\n    # s (Store): get(key), _lock\n    return s."
     )
     assert request.names == ("_lock", "get")
     there = site("f(s) {\n  s.|\n}", "typescript")
     other = request_for(there, Shape("line"), Settings(), context_of((), KNOWN, there))
-    assert other.prompt.startswith("f(s) {\n  // class Store\n")
+    assert other.prompt.startswith("f(s) {\n  // s (Store): get(key), _lock\n")
 
 
 def test_typing_a_name_leaves_the_prompt_before_it_alone() -> None:
@@ -62,14 +62,33 @@ def test_hints_do_not_move_the_beginning_of_a_long_prompt() -> None:
     assert len(flooded.prompt) + len(flooded.suffix or "") <= 400 * 3.2
 
 
-def test_names_are_only_given_where_nothing_else_can_follow() -> None:
-    assert names_for(KNOWN) == ("_lock", "get")
-    assert names_for(AtCursor("g", "s", (STORE,))) == ("et",)
-    assert names_for(AtCursor("get", "s", (STORE,))) == ()
-    assert names_for(AtCursor("xyz", "s", (STORE,))) == ()
+def test_names_that_have_to_come_and_names_that_may() -> None:
+    assert names_for(KNOWN) == (("_lock", "get"), True)
+    assert names_for(AtCursor("g", "s", (STORE,))) == (("et",), True)
+    assert names_for(AtCursor("get", "s", (STORE,))) == ((), False)
+    assert names_for(AtCursor("xyz", "s", (STORE,))) == ((), False)
     open_ended = Outline("Other", "class Other", "o.py", (("put", "put()"),), complete=False)
-    assert names_for(AtCursor("", "s", (STORE, open_ended))) == ()
-    assert names_for(AtCursor()) == ()
+    assert names_for(AtCursor("", "s", (STORE, open_ended))) == (("_lock", "get", "put"), False)
+    assert names_for(AtCursor()) == ((), False)
+    here = site(CODE)
+    request = request_for(here, Shape("line"), Settings(), context_of((), AtCursor("", "s", (open_ended,)), here))
+    assert (request.names, request.likely) == ((), ("put",))
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "used"),
+    [
+        ("f", "f(a: int, b: str = 'x', *args: Any, **kw: Any) -> X", "f(a, b='x', *args, **kw)"),
+        ("f", "f(a: dict[str, int] | None = None, *, b=(1, 2))", "f(a=None, *, b=(1, 2))"),
+        ("f", "f(a: Callable[[int], str] = some_very_long_default)", "f(a)"),
+        ("f", "f(item: string, cb?: (x: number) => void): number", "f(item, cb)"),
+        ("f", "f(a: int, b: Dict[str, …", "f(a)"),
+        ("f", "f()", "f()"),
+        ("x", "x: int = f(3)", "x"),
+    ],
+)
+def test_declarations_as_they_are_used(name: str, declared: str, used: str) -> None:
+    assert as_used(name, declared) == used
 
 
 def test_secrets_are_never_shown() -> None:
@@ -149,7 +168,7 @@ def test_text_that_gives_orders_is_text() -> None:
     request = request_for(here, Shape("line"), Settings(), context_of((), AtCursor("", "s", (evil,)), here))
     calm = request_for(there, Shape("line"), Settings(), context_of((), KNOWN, there))
     # nothing but texts differs: what is asked for, and how much of it, does not
-    assert request.prompt.startswith(f"# {order}\n# class Store")
+    assert request.prompt.startswith(f"# {order}\n# s (Store): get()")
     assert (request.max_tokens, request.stop, request.suffix, request.context) == (
         calm.max_tokens,
         calm.stop,
@@ -177,9 +196,9 @@ def test_of_a_large_class_members_that_the_text_speaks_of_come_first() -> None:
     members = tuple((f"other_{number}", f"other_{number}(first: int, second: int) -> int") for number in range(60))
     large = Outline("Config", "class Config", "c.py", (*members, ("signing_key", "signing_key() -> str")), True)
     lines = hints_for(AtCursor("", "config", (large,)), site("x = 1\nsigned = SignerOf(config.|"))
-    assert lines[1] == "    signing_key() -> str"
+    assert lines[0].startswith("config (Config): signing_key(), other_0(first, second)")
     typed = hints_for(AtCursor("other_7", "config", (large,)), site("x = 1\nsigned = SignerOf(config.other_7|"))
-    assert typed[1].startswith("    other_7(")
+    assert typed[0].startswith("config (Config): other_7(")
 
 
 def test_what_is_around_stays_where_it_was_while_lines_are_written_below() -> None:
@@ -196,11 +215,11 @@ def test_what_is_around_stays_where_it_was_while_lines_are_written_below() -> No
         for written in ("    |", "    a = 1|", "    a = 1\n    |", "    a = 1\n    b = 2\n    |"):
             here = site(text + written)
             prompts.append(request_for(here, Shape("line"), Settings(), await gather(here)).prompt)
-        assert prompts[0].endswith("    # s1: class Store\n    #     get(key: str) -> int\n    #     _lock: Lock\n    ")
+        assert prompts[0].endswith("    # s1 (Store): get(key), _lock\n    ")
         for earlier, later in itertools.pairwise(prompts):
             assert later.startswith(earlier)
         here = site(text + "    a = 1\n" * 9 + "    |")
-        assert "s10: class Store" in request_for(here, Shape("line"), Settings(), await gather(here)).prompt
+        assert "s10 (Store): get(key)" in request_for(here, Shape("line"), Settings(), await gather(here)).prompt
 
     asyncio.run(run())
 
