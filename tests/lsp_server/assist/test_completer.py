@@ -7,9 +7,10 @@ import math
 
 import pytest
 
-from dsassist.assist.accept import FEATURES, AcceptModel
+from dsassist.assist.accept import FEATURES, AcceptModel, choices, shipped
 from dsassist.assist.completion import Completer
 from dsassist.assist.postprocess import REASONS
+from dsassist.assist.shape import shape_at
 from dsassist.assist.site import Site
 from dsassist.backend.types import Completion
 from dsassist.settings import CompletionSettings, Settings
@@ -154,6 +155,22 @@ async def test_a_file_in_no_known_language_is_completed():
     completer = Completer(Model(('"HELLO".', -0.1)), settings(), accept=BY_MEAN)
     assert [s.text for s in await completer.suggest(here)] == ['"HELLO".']
     await completer.close()
+
+
+def test_the_shipped_model_is_whole_and_calibrated_on_packages_that_it_did_not_see():
+    model = shipped()
+    assert model is not None
+    assert 0 < model.threshold < 1
+    assert set(model.weights) <= set(FEATURES)
+    here = site("def total(items):\n    return |\n")
+    shape = shape_at(here)
+
+    def chance(number):
+        tokens = [(0, number), (4, number), (6, number)]
+        return model.chance(choices(here, shape, "sum(items)", tokens, typed=0, cut=0, whole=True)[0].features)
+
+    assert chance(-0.02) > chance(-0.5) > chance(-2.5)
+    assert chance(-0.02) > model.threshold > chance(-2.5)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"bias": 1, "threshold": 0.5, "weights": {"no_such": [0, 1, 1]}}'])
