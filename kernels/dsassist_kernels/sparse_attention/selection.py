@@ -35,9 +35,9 @@ _SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 28}  # elements: what fits a cac
 class Sparsity:
     """How much is read."""
 
-    mass: float = 0.98
+    mass: float = 0.99
     """Blocks are taken until the sampled queries' attention that falls into them reaches this share."""
-    blocks_per_doubling: float = 8.0
+    blocks_per_doubling: float = 10.0
     """c in k(n) = c ⌈log₂(n / 128)⌉, the most blocks a row reads."""
     sink: int = 1
     """First blocks, always read."""
