@@ -38,9 +38,9 @@ class Tape:
                     continue  # the last line of a run that was killed
 
     def _key(self, request: CompletionRequest) -> str:
-        asked = {
-            name: value for name, value in asdict(request).items() if value and name not in ("session", "priority")
-        }
+        # drafts make an answer come sooner, not another one
+        silent = ("session", "priority", "drafts")
+        asked = {name: value for name, value in asdict(request).items() if value and name not in silent}
         return hashlib.sha256(json.dumps([self._model, asked], sort_keys=True).encode()).hexdigest()[:24]
 
     def noting(self, where: Mapping[str, Any]) -> Tape:

@@ -246,12 +246,12 @@ class _State:
         # the text at the cursor comes with the question, so the index need not have read this very key
         return await asyncio.to_thread(folder.index.at_cursor, path, site.line, site.prefix)
 
-    async def renew(self, old: Settings, new: Settings) -> None:
+    def renew(self, old: Settings, new: Settings) -> None:
+        """The next request is completed under the new settings."""
         self.completer.settings = new
         if (old.backend, old.engine) != (new.backend, new.engine):
-            before = self.completer
-            self.completer = self._completer(new)
-            await before.close()
+            before, self.completer = self.completer, self._completer(new)
+            self._server.background(before.close())
 
     async def close(self) -> None:
         await self.completer.close()

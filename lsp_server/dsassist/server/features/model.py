@@ -94,12 +94,13 @@ def register(server: Server) -> None:
     async def initialized() -> None:
         await server.monitor.watch()
 
-    async def settings(old: Settings, new: Settings) -> None:
+    def settings(old: Settings, new: Settings) -> None:
+        """At once, not in a task: a request that was read together with the settings must find the new backend."""
         if (old.backend, old.engine) == (new.backend, new.engine):
             return
         before, server.backend = server.backend, backend.create(new)
         server.monitor.look()
-        await before.close()
+        server.background(before.close())
 
     async def shutdown() -> None:
         await server.backend.close()
