@@ -227,7 +227,7 @@ class _Run:
 
 def _ours(copy: WorkingCopy, task: Task, site: Site) -> Context:
     """All that a key waits for where nothing is held from the key before."""
-    pieces = copy.index.context_for(task.path, task.line, task.character, budget_bytes=BUDGET_BYTES)
+    pieces = copy.index.pieces_for(task.path, task.line, task.prefix, task.suffix, BUDGET_BYTES)
     return context_of(lay_out(pieces, site), copy.index.at_cursor(task.path, task.line, site.prefix), site)
 
 

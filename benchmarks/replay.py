@@ -86,7 +86,7 @@ class Workspace:
         self._gatherer = Gatherer(self._ask, self._known, patience=60.0)
 
     async def _ask(self, site: Site, budget: int) -> Any:
-        return await asyncio.to_thread(self._index.context_for, site.path, site.line, 0, budget)
+        return await asyncio.to_thread(self._index.pieces_for, site.path, site.line, site.prefix, site.suffix, budget)
 
     async def _known(self, site: Site) -> AtCursor:
         return self._index.at_cursor(site.path, site.line, site.prefix)

@@ -1,9 +1,10 @@
 """What the model reads from other files, for a site.
 
-Two kinds. Pieces of other files that the index ranks stand at the front of the prompt. A piece more or less there makes
-the engine read everything after it anew, which costs more than a slightly better piece gains; so a choice holds until
-the cursor has moved on or names came that it does not serve. What the index knows at the very cursor (members of the
-receiver, signatures of open calls) is asked with every key and stands right above the cursor's line (see ``hints``).
+Two kinds. Pieces of other files (passages like the text at the cursor, definitions) stand at the front of the prompt. A
+piece more or less there makes the engine read everything after it anew, which costs more than a slightly better piece
+gains; so a choice holds until the cursor has moved on or names came that it does not serve. What the index knows at the
+very cursor (members of the receiver, signatures of open calls) is asked with every key and stands right above the
+cursor's line (see ``hints``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 0.03
 """How long a keystroke waits for the index. A choice that comes later serves the next one."""
-BUDGET_BYTES = 1300
+BUDGET_BYTES = 2450
 """Of other files in a prompt of ordinary size."""
 LARGE_TOKENS = 8192
 """Prompts from here on have room for many files, in an order that all documents share (see ``shelf``)."""

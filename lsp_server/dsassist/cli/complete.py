@@ -170,7 +170,7 @@ def _opened(project: Path | None, file: Path, settings: Settings) -> Index | Non
 
 def _gathers(index: Index) -> Callable[[Site], Awaitable[Context]]:
     async def gather(site: Site) -> Context:
-        pieces = index.context_for(site.path, site.line, 0, BUDGET_BYTES)
+        pieces = index.pieces_for(site.path, site.line, site.prefix, site.suffix, BUDGET_BYTES)
         return context_of(lay_out(pieces, site), index.at_cursor(site.path, site.line, site.prefix), site)
 
     return gather

@@ -237,7 +237,18 @@ export class Editor {
       await this.page.waitForTimeout(2_000);
       throw new Error(`${error.message}; ${await this.notifications()}`);
     });
-    return (await this.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+    return this.ghostText();
+  }
+
+  /** The suggestion as it is shown. Its lines are drawn one after the other: what counts is what stays. */
+  async ghostText() {
+    let before;
+    for (;;) {
+      const now = (await this.ghost().allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+      if (now === before) return now;
+      before = now;
+      await this.page.waitForTimeout(250);
+    }
   }
 
   async save() {

@@ -241,3 +241,26 @@ def test_renames_that_something_else_may_name(workspace: Any, line: int, name: s
     assert reason in plan.refused and bool(reason) == bool(plan.refused)
     if name == "size":
         assert [place.line + 1 for place in plan.edits] == [7, 7, 9]
+
+
+def test_a_passage_like_the_text_at_the_cursor_comes_first(workspace: Any) -> None:
+    handler = (
+        "class {0}(Handler):\n    def handle(self, request):\n        return self.respond({0}Answer(request.body))\n"
+    )
+    start = "from base import Handler\n\n\n"
+    workspace.write(
+        {
+            "base.py": "class Handler:\n    def respond(self, answer):\n        return answer\n",
+            "first.py": start + handler.format("First"),
+            "other.py": "def unrelated(number):\n    return number + 1\n",
+            "app.py": start,
+        }
+    )
+    workspace.index.update()
+    before = start + "class Second(Handler):\n    def handle(self, request):\n        return "
+    pieces = workspace.index.pieces_for("app.py", 5, before, "\n", 2000)
+    assert (pieces[0].path, pieces[0].is_usage) == ("first.py", True)
+    assert "FirstAnswer(request.body)" in pieces[0].text
+    assert all(piece.path != "app.py" for piece in pieces)
+    assert sum(len(piece.text.encode()) for piece in workspace.index.pieces_for("app.py", 5, before, "\n", 300)) <= 300
+    assert workspace.index.pieces_for("unknown.py", 0, "", "", 2000) == ()

@@ -218,7 +218,7 @@ class _State:
             return recent
         folder, path = found
         left = budget - sum(len(piece.text) for piece in recent)
-        return [*await folder.ask(folder.index.context_for, path, site.line, 0, left), *recent]
+        return [*await folder.ask(folder.index.pieces_for, path, site.line, site.prefix, site.suffix, left), *recent]
 
     def _text_of(self, uri: str) -> str | None:
         document = self._server.documents.document(uri)
