@@ -233,7 +233,7 @@ def main() -> int:
             files.append(text)
         if len(files) == 12:
             break
-    repeats, lengths = (2, [512]) if options.quick else (3, [512, 2048])
+    repeats, lengths = (2, [512]) if options.quick else (5, [512, 2048])
     ours = Ours(options.model)
     source = store.require_source(store.resolve(options.model))
     formats = ["q4_0"] if options.quick else list(FORMATS)
@@ -265,7 +265,7 @@ def main() -> int:
     # drafts: seconds a generated token, reading the prompt not counted on either side
     best = max(llamas, key=lambda name: speed[name, "decode"])
     spent, made, steps, theirs = 0.0, 0, 0, []
-    for site in sites(files, 4 if options.quick else 16, rng, ours):
+    for site in sites(files, 4 if options.quick else 24, rng, ours):
         told = ours.ask(Request(site.tokens, max_tokens=40, suffix=site.suffix))
         if told["completion_tokens"] > told["tokens_at_once"]:  # what came with the prompt's last pass is not counted
             spent += told["decode_ms"] / 1e3
