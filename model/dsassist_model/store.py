@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,8 +160,11 @@ def arriving(place: ModelPlace) -> float | None:
     try:
         guard.acquire(timeout=0)
     except Timeout:
-        sizes = [part.stat().st_size for part in place.source.parent.glob(f"{place.source.name}.*.part")]
-        return min(max(sizes, default=0) / place.entry.bytes, 1.0)
+        come = 0
+        for part in place.source.parent.glob(f"{place.source.name}.*.part"):
+            with suppress(OSError):  # it may get its last name, or be deleted, at any moment
+                come = max(come, part.stat().st_size)
+        return min(come / place.entry.bytes, 1.0)
     except OSError:
         return None
     guard.release()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dsassist.index.rank import ContextPiece
+from dsassist.index.rank import ContextPiece, overlap
 from dsassist.index.reach import Reach
 
 __all__ = ["PASSAGE_BYTES", "Alike"]
@@ -40,17 +40,11 @@ class Alike(Reach):
         they leave of the budget the definitions that matter (`context_for`)."""
         passages = self.alike(path, before, after, min(budget_bytes, PASSAGE_BYTES))
         left = budget_bytes - sum(len(piece.text.encode("utf-8", "replace")) for piece in passages)
-        shown = {piece.path: piece.lines for piece in passages}
         definitions = self.context_for(path, line, 0, left) if left >= _LEAST else ()
-        return (
-            *passages,
-            *(
-                piece
-                for piece in definitions
-                if piece.path not in shown
-                or piece.lines[0] > shown[piece.path][1]
-                or piece.lines[1] < shown[piece.path][0]
-            ),
+        return passages + tuple(
+            piece
+            for piece in definitions
+            if not any(piece.path == other.path and overlap(piece.lines, other.lines) for other in passages)
         )
 
     def alike(self, path: str, before: str, after: str, budget_bytes: int) -> tuple[ContextPiece, ...]:

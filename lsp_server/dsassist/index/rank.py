@@ -19,7 +19,7 @@ from dsassist.index.module import Module
 from dsassist.index.queries import Queries
 from dsassist.index.resolve import Target
 
-__all__ = ["ContextPiece", "Rank"]
+__all__ = ["ContextPiece", "Rank", "overlap"]
 
 _STOP = 0.25
 """Share of a node's weight that stays with it; the rest goes along its edges."""
@@ -136,7 +136,7 @@ class Rank(Queries):
                 # A member stands for itself; its class follows with its own weight.
                 piece = self._piece(target, weight)
                 if piece is None or any(
-                    piece.path == other.path and _overlap(piece.lines, other.lines) for other in pieces
+                    piece.path == other.path and overlap(piece.lines, other.lines) for other in pieces
                 ):
                     continue
                 size = len(piece.text.encode("utf-8", "replace"))
@@ -300,5 +300,6 @@ def _end_of_line(source: bytes, at: int) -> int:
     return len(source) if end < 0 else end
 
 
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+def overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Do two pieces, each given by its first and last line, share a line?"""
     return a[0] <= b[1] and b[0] <= a[1]
