@@ -154,5 +154,7 @@ def breaks(moment: Moment, text: str) -> bool:
         else ("", ";", " {}")
     )
     return all(
-        errors(before + text + word + closing + body, below) > base for word in ("", " x", "x", '"') for body in bodies
+        errors(before + text + word + closing + body, below) > base
+        for word in ("", " x", "x", " import x", '"')
+        for body in bodies
     )

@@ -236,7 +236,11 @@ class Completer:
                 possible = self._choices(site, shape, generation, typed, text, len(raw) - len(text))
         if possible and self._accept is not None:
             picked, chance = self._accept.pick(possible, 0.0 if site.manual else self._least())
-            text, reason = (picked.text, reason) if picked is not None else (text, "unsure")
+            if picked is None:
+                reason = "unsure"
+            elif picked.text != text:
+                text = picked.text
+                reason = "breaks_syntax" if breaks_syntax(site, text) else reason
         if self.observer is not None:
             self.observer(Attempt(site, shape, raw, text, reason, possible, chance))
         if reason != "none":

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Site", "cut_prefix", "cut_suffix", "indent_of"]
+__all__ = ["SUFFIX_WINDOW", "Site", "cut_prefix", "cut_suffix", "indent_of"]
 
 PREFIX_WINDOW = 16_384
 SUFFIX_WINDOW = 4_096

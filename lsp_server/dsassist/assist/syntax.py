@@ -8,49 +8,35 @@ code that is being written; only errors that the suggestion adds count.
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from tree_sitter import Node, Parser, Tree
 
-from dsassist.assist.site import Site, indent_of
+from dsassist.assist.site import SUFFIX_WINDOW, Site, indent_of
 from dsassist.index.languages import language_of
 from dsassist.index.languages.base import count_errors
 
 __all__ = ["Surroundings", "breaks_syntax", "completed", "open_brackets", "surroundings"]
 
-WINDOW = 4_000
+WINDOW = 6_000
 """Code points of each side that are parsed: a few milliseconds."""
 MOST_ERRORS = 20
 """A window with so many errors is in a language or a state that the parser says nothing useful about."""
 MOST_BRACKETS = 6
 """A suggestion that leaves more open is not completed."""
 
-_GO_ON = (
-    ",",
-    "\\",
-    "=",
-    "+",
-    "-",
-    "*",
-    "&&",
-    "||",
-    "->",
-    "=>",
-    ".",
-    " and",
-    " or",
-    " not",
-    " in",
-    " is",
-    "|",
-    "&",
-    "?",
-)
 _NEEDS_MORE = ("@", "#[", "try", "template", "do ", "do{", "switch", "match ")
 """Beginnings of lines that are not whole by themselves, whatever closes them."""
+_HEADERS = re.compile(
+    r"\s*(?:async\s+)?(?:def|class|if|elif|else|for|while|with|except|finally|case|function|func|fn|impl|struct|enum|trait|"
+    r"interface|namespace|catch|export|public|private|protected|static)\b"
+)
+"""Beginnings of lines that have a body."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "\"'`"
+_LONG_QUOTE = '"""'
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +122,7 @@ def breaks_syntax(site: Site, text: str, *, whole: bool = True) -> bool:
     if language is None or not whole or len(site.line_before) + len(site.line_after) > WINDOW:
         return False
     last = (site.line_before + text).rpartition("\n")[2].strip()
-    if text.rstrip().endswith(_GO_ON) or last.startswith(_NEEDS_MORE):
+    if text.rstrip().endswith("\\") or last.startswith(_NEEDS_MORE):
         return False
     around = surroundings(site)
     # where the line goes on behind the cursor, it is not the suggestion that has to make it whole
@@ -155,17 +141,27 @@ def breaks_syntax(site: Site, text: str, *, whole: bool = True) -> bool:
 
 
 def _endings(site: Site, text: str, language: str) -> list[str]:
-    """What may make a beginning whole: closed brackets, the innermost first, and a body for what announces one."""
+    """What may make a beginning whole: an operand, closed brackets that nothing behind the cursor closes, the end of a
+    statement, and a body for what announces one."""
     code = site.line_before + text
     opened = open_brackets(code)
     if len(opened) > MOST_BRACKETS:
         return []
     closers = "".join(_PAIRS[bracket] for bracket in reversed(opened))
-    endings = [closers[:count] for count in range(1, len(closers) + 1)]
-    if language == "python" and code.rstrip().endswith(":"):
-        body = "\n" + indent_of(code.rpartition("\n")[2]) + "    pass"
-        endings += [ending + body for ending in ("", *endings)]
-    return endings
+    behind = sum(character in _PAIRS.values() for character in site.line_after)
+    closed = {closers, closers[: max(len(closers) - behind, 0)]}
+    last = code.rpartition("\n")[2]
+    if language == "python":
+        bodies = [""]
+        if _HEADERS.match(last):
+            body = "\n" + indent_of(last) + "    pass"
+            bodies = [body] if last.rstrip().endswith(":") else ["", ":" + body]
+        elif last.lstrip().startswith("from "):
+            bodies = [" import x"]
+    else:
+        bodies = ["", *([] if language == "typescript" else [";"]), *([" {}"] if _HEADERS.match(last) else [])]
+    endings = [operand + close + body for body in bodies for close in sorted(closed) for operand in ("", " x")]
+    return [ending for ending in endings if ending]
 
 
 def completed(site: Site, text: str) -> str:
@@ -209,10 +205,16 @@ def _parsed(parser: Parser, text: str) -> Tree:
 
 
 def _window(site: Site) -> tuple[str, str]:
-    """Whole lines: from a line that is not indented, so that no statement is entered in its middle."""
-    before = site.prefix
+    """Whole lines: from a line that is not indented, so that no statement is entered in its middle, and from outside to
+    outside of Python's long strings."""
+    before, after = site.prefix, site.suffix
+    python = site.path.endswith((".py", ".pyi"))
     if len(before) > WINDOW:
         start = len(before) - WINDOW
+        # a file whose beginning is not known begins outside of a string
+        inside = python and before.count(_LONG_QUOTE, 0, start) % 2 == 1
+        if inside and (end := before.find(_LONG_QUOTE, start)) >= 0:
+            start = end + len(_LONG_QUOTE)
         while True:
             line = before.find("\n", start) + 1
             if not line:
@@ -221,7 +223,9 @@ def _window(site: Site) -> tuple[str, str]:
                 before = before[line:]
                 break
             start = line
-    after = site.suffix
     if len(after) > WINDOW:
         after = after[: after.rfind("\n", 0, WINDOW) + 1]
+    cut = len(after) >= SUFFIX_WINDOW // 2
+    if python and cut and (before.count(_LONG_QUOTE) + after.count(_LONG_QUOTE)) % 2:
+        after = after[: after.rfind("\n", 0, max(after.rfind(_LONG_QUOTE), 0)) + 1]
     return before, after

@@ -56,6 +56,10 @@ def test_only_what_breaks_the_code_is_held_back(path):
         ("def f(|)\n\n\ny = 1\n", "a, b", False),
         ("x = f(|)\n", "a, b))", True),
         ("|\n", "@decorated", False),
+        ("from |\n", "os", False),
+        ("x = |\n", "a +", False),
+        ("x = f(\n    a,\n    |\n)\n", "},", True),
+        ("def f(a):\n    |\n    return 1\n", "def g(b", False),
         # only what is added counts
         ("x = )\ny = |\n", "f(2)", False),
     ],
@@ -188,3 +192,12 @@ def test_the_index_says_only_what_it_knows(tmp_path):
     assert {key: index.lacks_member("b.py", *key) for key in lacks} == lacks
     assert index.lacks_member("no.py", 1, "x", "y") is False
     index.close()
+
+
+def test_a_large_file_is_entered_outside_of_its_docstrings():
+    doc = '"""\nWhat it is.\n\n' + "It has many words.\n" * 300 + '"""\n\n'
+    body = "def f(a):\n" + "    a += 1\n" * 300 + "    |\n    return a\n"
+    tail = "\n\ndef g():\n" + "    x = 1\n" * 250 + '    """\n' + "    text\n" * 400 + '    """\n'
+    here = site(doc + body + tail, path="a.py")
+    assert not breaks_syntax(here, "a -= 1")
+    assert breaks_syntax(here, "except ValueError")
