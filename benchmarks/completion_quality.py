@@ -144,7 +144,10 @@ class _Run:
             )
             ring = Ring(package)
             sites.append([(task, copy, ring) for task in tasks])
-            say(f"{package.name}: {len(tasks)} sites")
+        if given is None:
+            self._draw_more(sites, limit, share)
+        for package, found in zip(packages, sites, strict=True):
+            say(f"{package.name}: {len(found)} sites")
         # in turn, so that a run that ends early has seen every package
         turns = [site for turn in zip_longest(*sites) for site in turn if site is not None]
         began = time.monotonic()
@@ -161,6 +164,20 @@ class _Run:
                 say(f"{number} sites: {shares}")
         await self.backend.close()
         return self._figures(by_package)
+
+    def _draw_more(self, sites: list[list[tuple[Task, WorkingCopy, Ring]]], limit: int, share: int) -> None:
+        """Others give more where a package has fewer sites than its share."""
+        rng = random.Random(f"{self.options.seed} more")
+        full = [found for found in sites if len(found) >= share]
+        for left, found in zip(range(len(full), 0, -1), full, strict=True):
+            missing = limit - sum(map(len, sites))
+            if missing <= 0:
+                break
+            _, copy, ring = found[0]
+            known = {(task.path, task.line, task.character) for task, _, _ in found}
+            others = draw(copy.index, copy.root, rng, 4 * share, self.options.cursor)
+            new = [task for task in others if (task.path, task.line, task.character) not in known]
+            found += [(task, copy, ring) for task in new[: -(-missing // left)]]
 
     def _figures(self, by_package: dict[str, list[int]]) -> dict[str, Any]:
         exact, n = self.exact, len(self.exact["ours"])

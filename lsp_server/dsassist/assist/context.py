@@ -149,10 +149,11 @@ def context_of(files: tuple[ContextFile, ...], known: AtCursor, site: Site) -> C
 
 def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ...]:
     """One text a file, files and pieces in the order of the least useful first; nothing that the prompt shows
-    already."""
+    already, and nothing out of the middle of a merge, whose marks would be copied."""
     files: dict[str, list[ContextPiece]] = {}
     for piece in pieces:
-        if is_secret(piece.path) or piece.text.strip() in site.prefix or piece.text.strip() in site.suffix:
+        bare = piece.text.strip()
+        if is_secret(piece.path) or _MERGE_MARK.search(piece.text) or bare in site.prefix or bare in site.suffix:
             continue
         files.setdefault(piece.path, []).append(piece)
     ordered = sorted(files.items(), key=lambda item: max(piece.score for piece in item[1]))
@@ -162,6 +163,7 @@ def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ..
     )
 
 
+_MERGE_MARK = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*(?:from|import|use|#include|export|require|const .*require)\b.*$", re.MULTILINE)
 
 

@@ -26,6 +26,8 @@ LINE_CHARACTERS = 110
 DEFAULT_CHARACTERS = 16
 """A longer default of a parameter says less than it takes."""
 CALL_CHARACTERS = 400
+USE_CHARACTERS = 600
+"""Of lines of other files."""
 MOST_UNUSED = 4
 NEAR_LINES = 4
 STEM = 4
@@ -35,6 +37,7 @@ AROUND_CHARACTERS = 240
 _SECRET_FILE = re.compile(
     r"(^|/)(\.env[^/]*|[^/]*\.(pem|key|p12|pfx)|id_[a-z0-9]+|credentials[^/]*|secrets?[^/]*)$", re.I
 )
+_NAME = re.compile(r"[^\W\d]\w*")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _HASH = frozenset({"python", "ruby", "shellscript", "toml", "yaml", "r", "julia", "perl", ""})
 
@@ -66,7 +69,8 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
     """What belongs to the expression at the cursor, as lines without comment signs, the most useful last. Where not
     all members can be shown, those that share words with the text before the cursor come first."""
     known = _without_secrets(known)
-    words = _words(known, site)
+    words, uses = _words(known, site), tuple(_uses(known))
+    said = frozenset(_NAME.findall("\n".join(uses)))
     lines: list[str] = []
     for outline in reversed(known.calls):
         if outline.head:
@@ -75,8 +79,22 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
         lines += _members("", outline, "", words, MEMBER_CHARACTERS // 2)
     shown = known.members[:3]
     for outline in reversed(shown):
+        # what a line of another file shows already needs no room of its own
+        outline = replace(outline, members=tuple(pair for pair in outline.members if pair[0] not in said))
         lines += _members(known.receiver, outline, known.typed, words, MEMBER_CHARACTERS // len(shown))
-    return tuple(lines)
+    return (*lines, *uses)
+
+
+def _uses(known: AtCursor) -> Iterator[str]:
+    """Lines of other files like the one being written, the most alike last, as much as fits."""
+    room, kept = USE_CHARACTERS, []
+    for use in known.used:
+        size = sum(len(line) + 3 for line in use.lines)
+        if size <= room:
+            room -= size
+            kept.append(use)
+    for use in reversed(kept):
+        yield from use.lines
 
 
 def is_secret(path: str) -> bool:
@@ -95,6 +113,7 @@ def _without_secrets(known: AtCursor) -> AtCursor:
         expected=kept(known.expected),
         unused=kept(known.unused),
         around=tuple(pair for pair in known.around if not is_secret(pair[1].path)),
+        used=tuple(use for use in known.used if not is_secret(use.path)),
     )
 
 
@@ -163,7 +182,8 @@ def _members(receiver: str, outline: Outline, typed: str, words: frozenset[str],
             yield line
             line = "   "
         line += f" {used},"
-    yield line.rstrip(",")
+    if not line.endswith(":"):
+        yield line.rstrip(",")
 
 
 def as_used(name: str, declared: str) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from dsassist.index.alike import Alike
 from dsassist.index.build import Progress, Report
+from dsassist.index.echo import Use
 from dsassist.index.editing import Editing
 from dsassist.index.graph import Graph, GraphMaker, to_dot, to_mermaid, to_svg
 from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
@@ -59,6 +60,7 @@ __all__ = [
     "Role",
     "SymbolInfo",
     "Target",
+    "Use",
     "to_dot",
     "to_mermaid",
     "to_svg",

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from dsassist.index.chain import Chain, inside_text, open_calls, receiver_before
+from dsassist.index.echo import Echo, Use
 from dsassist.index.facts import Import, Occurrences
 from dsassist.index.model import Kind, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
-from dsassist.index.outline import Outline, Outlines
+from dsassist.index.outline import Outline
 from dsassist.index.state import View
 from dsassist.index.types import Type, Types
 
@@ -51,9 +52,11 @@ class AtCursor:
     """What the file imports and does not use yet: likely to be what is being written."""
     around: tuple[tuple[str, Outline], ...] = ()
     """Values in reach with what they are, the nearest first: variables that nothing has read yet before all."""
+    used: tuple[Use, ...] = ()
+    """Lines of other files that use such a member, or call what is being called, the most alike first."""
 
 
-class Reach(Outlines):
+class Reach(Echo):
     """See the module's docstring."""
 
     def at_cursor(self, path: str, line: int, before: str) -> AtCursor:
@@ -77,16 +80,18 @@ class Reach(Outlines):
                 members = self._outlines(types, path)
             calls: list[Outline] = []
             expected: tuple[Outline, ...] = ()
-            for number, call in enumerate(open_calls(before)):
+            opened = open_calls(before)
+            for number, call in enumerate(opened):
                 callees = self._chain_types(module, scope, call.callee)
                 calls += self._callables(callees)
                 if not number and chain is None:
                     expected = self._expected(callees, call.position, call.keyword, path)
             once = tuple(dict.fromkeys(calls))
+            used = self._uses_like(path, line, before, typed, chain, members, opened)
             if chain is not None:
-                return AtCursor(typed, chain.text, members, once, expected)
+                return AtCursor(typed, chain.text, members, once, expected, used=used)
             around = self._around(module, scope, line)
-            return AtCursor(typed, "", (), once, expected, self._unused(module), around)
+            return AtCursor(typed, "", (), once, expected, self._unused(module), around, used)
 
     def _inside_text(self, module: Module, line: int, before: str) -> bool:
         """Is the cursor in a comment or a string, where names mean nothing?"""

@@ -17,7 +17,7 @@ from dsassist.assist.prompt import request_for
 from dsassist.assist.recent import Recent
 from dsassist.assist.shape import Shape
 from dsassist.assist.site import Site
-from dsassist.index import AtCursor, ContextPiece, Index, Limits, Outline
+from dsassist.index import AtCursor, ContextPiece, Index, Limits, Outline, Use
 from dsassist.settings import ContextSettings, Settings
 
 STORE = Outline("Store", "class Store", "store.py", (("_lock", "_lock: Lock"), ("get", "get(key: str) -> int")), True)
@@ -75,6 +75,14 @@ def test_names_that_have_to_come_and_names_that_may() -> None:
     assert (request.names, request.likely) == ((), ("put",))
 
 
+def test_lines_of_other_files_stand_next_to_the_line_the_most_alike_last() -> None:
+    uses = (Use("a.py", "get", ("x = s.get(", "    'k')")), Use("b.py", "put", ("s.put(1)",)))
+    lines = hints_for(replace(KNOWN, used=uses), site(CODE))
+    assert lines == ("s (Store): _lock", "s.put(1)", "x = s.get(", "    'k')")
+    many = tuple(Use("a.py", "get", (f"s.get({'x' * 140}, {number})",)) for number in range(9))
+    assert len(hints_for(replace(KNOWN, used=many), site(CODE))) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "declared", "used"),
     [
@@ -93,10 +101,17 @@ def test_declarations_as_they_are_used(name: str, declared: str, used: str) -> N
 
 def test_secrets_are_never_shown() -> None:
     secret = Outline("KEYS", "class KEYS", "config/secrets.py", (("token", "token = 'hunter2'"),), True)
-    known = AtCursor("", "s", (secret,), (secret,), (secret,), (secret,), (("s", secret),))
+    use = Use("config/secrets.py", "token", ("s.token = 'hunter2'",))
+    known = AtCursor("", "s", (secret,), (secret,), (secret,), (secret,), (("s", secret),), (use,))
     assert hints_for(known, site("s.|")) == () and around_for(known, site("s.|")).lines == ()
     piece = ContextPiece("config/.env.local", "n", "TOKEN=1", 1.0, (0, 0))
     assert lay_out([piece], site("|")) == ()
+
+
+def test_what_is_in_the_middle_of_a_merge_is_not_shown() -> None:
+    merging = ContextPiece("b.py", "f", "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n", 1.0, (0, 4))
+    underlined = ContextPiece("c.rst", "t", "Title\n=======\n", 0.5, (0, 1))
+    assert [file.path for file in lay_out([merging, underlined], site("|"))] == ["c.rst"]
 
 
 def test_what_git_ignores_is_never_shown(tmp_path: Path) -> None:

@@ -1,0 +1,335 @@
+"""How others wrote what is being written: the lines of other files that use a member of the receiver at a cursor, or
+call what is called there.
+
+A signature tells what may be written, a use what usually is: which member stands behind such a receiver in such a
+statement, and what its arguments are called. The lines are found by name, so a member of another class that has the
+name is found too; the likeness of the lines around puts it behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dsassist.index.chain import Chain, OpenCall
+from dsassist.index.outline import Outline, Outlines
+
+__all__ = ["Echo", "Use"]
+
+MOST_USES = 6
+_MOST_NAMES = 120
+_MOST_FILES = 24
+_COMMON = 400
+"""A name that so many files use leads nowhere."""
+_LARGEST = 300_000
+_HITS_A_FILE = 8
+"""Of one name."""
+_MOST_OF_A_NAME = 2
+"""Uses of one name that are given: the others serve other names."""
+_SHORTEST = 4
+"""A shorter name is no help where nothing is known of what it names."""
+_LONGEST_LINE = 160
+_MOST_LINES = 4
+_MOST_CHARACTERS = 260
+_FAR, _NEAR, _NEXT = 32, 8, 3
+"""Lines before and after a use that are compared with those around the cursor, in three circles."""
+_LOOKED_AT = 40
+"""Of the uses that begin their line like the cursor's, so many are compared by what is around them."""
+_ASKED = 400
+"""Characters before the cursor that tell one question from another."""
+_DEEP = 150
+"""Lines above a use in which its function begins, if that plays a part."""
+_KEPT_TEXTS = 48
+
+_NAME = re.compile(rb"[^\W\d]\w*")
+_TOKEN = re.compile(rb"\w+|[^\w\s]")
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_STEM = 5
+_MEMBER = re.compile(rb"(?:\.|->|::)([^\W\d]\w*)")
+_DECLARES = re.compile(rb"\b(?:def|class|function|func|fn|interface|struct)\s+\Z")
+_MAKES = re.compile(rb"(?:self|this)\.\w+\s*(?::[^=\n]*)?=(?!=)")
+"""A field that a class gives itself: that is how it is made, not how it is used."""
+_OWNER = re.compile(rb"\s*(?:[a-z]+\s+){0,3}?(?:def|class|function|func|fn|impl|interface)\s+(\w+)")
+_OPENED, _CLOSED = "([{", ")]}"
+_T = TypeVar("_T")
+
+
+_Hit = tuple[str, bytes, str, int]
+"""Path, text, name, and where in the text the name stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of ``name`` in another file. ``lines`` are what stands there, without the indentation they share."""
+
+    path: str
+    name: str
+    lines: tuple[str, ...]
+
+
+class Echo(Outlines):
+    """See the module's docstring."""
+
+    _texts: OrderedDict[str, _Held] | None = None
+    _echoed: tuple[tuple[str, int, str], tuple[Use, ...]] = (("", -1, ""), ())
+
+    def _invalidate(self, *paths: str) -> None:
+        if any(path != self._echoed[0][0] for path in paths):
+            self._echoed = (("", -1, ""), ())
+        super()._invalidate(*paths)
+
+    def _uses_like(
+        self,
+        path: str,
+        line: int,
+        before: str,
+        typed: str,
+        chain: Chain | None,
+        members: Sequence[Outline],
+        calls: Sequence[OpenCall],
+    ) -> tuple[Use, ...]:
+        """The best first. While a name is typed the answer stays: what is asked is what stands before it."""
+        head = before[: len(before) - len(typed)]
+        asked = (path, line, head[-_ASKED:])
+        if self._echoed[0] == asked:
+            return self._echoed[1]
+        found: list[_Hit] = []
+        if chain is not None:
+            names = {name for outline in members for name, _ in outline.members}
+            if names:
+                found = list(self._members_used(path, names))
+            elif (last := _last_name(chain)) and len(last) >= _SHORTEST:
+                found = list(self._receiver_used(path, last))
+        elif calls and (callee := _last_name(calls[0].callee)) and len(callee) >= _SHORTEST:
+            found = list(self._called(path, callee))
+        uses = self._best(path, line, head, found)
+        self._echoed = (asked, uses)
+        return uses
+
+    def _best(self, path: str, line: int, head: str, found: Sequence[_Hit]) -> tuple[Use, ...]:
+        if not found:
+            return ()
+        below = self._text(path).split(b"\n", line + _FAR + 1)[line + 1 : line + 1 + _FAR]
+        cursor = _Cursor(path, head.encode("utf-8", "replace").split(b"\n"), below)
+        first = sorted(found, key=lambda hit: (-cursor.begins_like(hit), hit[0], hit[3]))[:_LOOKED_AT]
+        scored = sorted(first, key=lambda hit: (-cursor.likeness(hit), hit[0], hit[3]))
+        uses: list[Use] = []
+        seen: set[str] = set()
+        count: dict[str, int] = {}
+        for other, text, name, at in scored:
+            lines = _statement(text, at)
+            if count.get(name, 0) >= _MOST_OF_A_NAME or lines[0] in seen:
+                continue
+            seen.add(lines[0])
+            count[name] = count.get(name, 0) + 1
+            uses.append(Use(other, name, lines))
+            if len(uses) == MOST_USES:
+                break
+        return tuple(uses)
+
+    # Where the names are
+
+    def _members_used(self, path: str, names: Collection[str]) -> Iterator[_Hit]:
+        """Uses of some of the names as members."""
+        for other in self._files_using(path, names):
+            text, members = self._text(other), self._members_in(other)
+            for name in sorted(names):
+                for at in members.get(name.encode(), ())[:_HITS_A_FILE]:
+                    if not _MAKES.match(text, max(at - 5, 0)):
+                        yield other, text, name, at
+
+    def _receiver_used(self, path: str, receiver: str) -> Iterator[_Hit]:
+        """Members of what has the receiver's name elsewhere."""
+        pattern = re.compile(rb"(?<!\w)" + re.escape(receiver.encode()) + rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
+        for other in self._files_using(path, [receiver]):
+            text = self._text(other)[:_LARGEST]
+            for match in list(pattern.finditer(text))[:_HITS_A_FILE]:
+                yield other, text, match[1].decode("utf-8", "replace"), match.start(1)
+
+    def _called(self, path: str, callee: str) -> Iterator[_Hit]:
+        pattern = re.compile(rb"(?<!\w)" + re.escape(callee.encode()) + rb"\(")
+        for other in self._files_using(path, [callee]):
+            text = self._text(other)[:_LARGEST]
+            for match in list(pattern.finditer(text))[:_HITS_A_FILE]:
+                if not _DECLARES.search(text, max(match.start() - 16, 0), match.start()):
+                    yield other, text, callee, match.start()
+
+    def _files_using(self, path: str, names: Collection[str]) -> list[str]:
+        """Other files that use the most of the names, a rare one counting more."""
+        known = self._store.files_with_each(sorted(names)[:_MOST_NAMES])
+        weights: dict[str, float] = {}
+        for ids in known:
+            if len(ids) > _COMMON:
+                continue
+            for number in ids:
+                other = self._paths.get(number)
+                if other is not None and other != path:
+                    weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
+        folder = path.rpartition("/")[0]
+        return sorted(weights, key=lambda other: (-weights[other] * (1 + (other.rpartition("/")[0] == folder)), other))[
+            :_MOST_FILES
+        ]
+
+    def _text(self, path: str) -> bytes:
+        """A file's current bytes, kept while it stays as it is on the disk."""
+        return super()._text(path) if path in self._overlays else self._held(path).text
+
+    def _held(self, path: str) -> _Held:
+        if self._texts is None:
+            self._texts = OrderedDict()
+        try:
+            status = (self.root / path).stat()
+        except OSError:
+            return _NOTHING_HELD
+        stamp = (status.st_mtime_ns, status.st_size)
+        held = self._texts.pop(path, None)
+        if held is None or held.stamp != stamp:
+            held = _Held(stamp, super()._text(path))
+        if status.st_size <= _LARGEST:
+            self._texts[path] = held
+            if len(self._texts) > _KEPT_TEXTS:
+                self._texts.popitem(last=False)
+        return held
+
+    def _members_in(self, path: str) -> dict[bytes, list[int]]:
+        """Where each name stands as a member in a file; nothing of one that is too large."""
+        if path in self._overlays:
+            return _members(self._text(path))
+        held = self._held(path)
+        if held.stamp[1] > _LARGEST:
+            return {}
+        if held.members is None:
+            held.members = _members(held.text)
+        return held.members
+
+
+@dataclass(slots=True)
+class _Held:
+    stamp: tuple[int, int]
+    """Time of the last change in nanoseconds, and size."""
+    text: bytes
+    members: dict[bytes, list[int]] | None = None
+
+
+_NOTHING_HELD = _Held((0, 0), b"", {})
+
+
+def _members(text: bytes) -> dict[bytes, list[int]]:
+    found: dict[bytes, list[int]] = {}
+    for match in _MEMBER.finditer(text):
+        found.setdefault(match[1], []).append(match.start(1))
+    return found
+
+
+class _Cursor:
+    """What uses are compared with. The weights are a logistic fit to 440 lines of four packages, rounded."""
+
+    def __init__(self, path: str, above: list[bytes], below: list[bytes]) -> None:
+        self._folder = path.rpartition("/")[0]
+        self._tokens = _TOKEN.findall(above[-1])
+        self._circles = [_names(above[-size - 1 :] + below[:size]) for size in (_FAR, _NEAR, _NEXT)]
+        self._known = _names(above[-_FAR:] + below[: _FAR // 2])
+        self._parts = _parts(b"\n".join([*above[-_NEAR:], *below[: _NEAR // 2]]).decode("utf-8", "replace"))
+        self._beside = _names([_last(above[:-1])]), _names([_last(below[:_NEXT][::-1])])
+        self._owner = _owner(above[:-1], _indent(above[-1]))
+        self._begins: dict[tuple[str, int], float] = {}
+
+    def begins_like(self, hit: _Hit) -> float:
+        """How far the line of a use is like the cursor's up to the name, and the name like the words nearby."""
+        path, text, name, at = hit
+        before = _TOKEN.findall(text, text.rfind(b"\n", 0, at) + 1, at)
+        mine, same = self._tokens, 0
+        while same < min(len(before), len(mine)) and before[-1 - same] == mine[-1 - same]:
+            same += 1
+        parts = _parts(name)
+        score = (
+            0.36 * min(same, 8)
+            + 1.0 * (same == len(before) == len(mine))
+            + 1.2 * (same >= 2)
+            + 1.4 * (bool(before) and before[:1] == mine[:1])
+            + 1.2 * len(parts & self._parts) / max(len(parts), 1)
+            + 0.6 * (path.rpartition("/")[0] == self._folder)
+        )
+        self._begins[path, at] = score
+        return score
+
+    def likeness(self, hit: _Hit) -> float:
+        """Of a use as a whole: its line, the lines beside it and around it, and the function it is in."""
+        path, text, _, at = hit
+        above = text[max(text.rfind(b"\n", 0, at) - 8_000, 0) : at].split(b"\n")[-_DEEP - 1 :]
+        rest, *below = text[at : at + 4_000].split(b"\n")[: _FAR + 1]
+        line = above[-1] + rest
+        arguments = _NAME.findall(rest)[1:]
+        known = (sum(word in self._known for word in arguments) + 0.5) / (len(arguments) + 1)
+        owner = _owner(above[:-1], _indent(line))
+        far, near, beside = self._circles
+        return (
+            self._begins[path, at]
+            + 4.8 * _shared(_names([*above[-_FAR - 1 : -1], line, *below]), far)
+            + 4.2 * _shared(_names([*above[-_NEAR - 1 : -1], line, *below[:_NEAR]]), near)
+            + 5.0 * _shared(_names([*above[-_NEXT - 1 : -1], *below[:_NEXT]]), beside)
+            + 1.2 * _shared(_names([_last(above[-_NEXT - 1 : -1])]), self._beside[0])
+            + 1.6 * _shared(_names([_last(below[:_NEXT][::-1])]), self._beside[1])
+            + 0.8 * (bool(owner) and owner == self._owner)
+            + 1.2 * _shared(_parts(owner), _parts(self._owner))
+            + 0.8 * known
+            + 0.018 * min(len(rest), 100)
+        )
+
+
+def _names(lines: Sequence[bytes]) -> frozenset[bytes]:
+    return frozenset(_NAME.findall(b"\n".join(lines)))
+
+
+def _shared(one: frozenset[_T], other: frozenset[_T]) -> float:
+    """The Jaccard index."""
+    return len(one & other) / max(len(one | other), 1)
+
+
+def _last(lines: Sequence[bytes]) -> bytes:
+    """The last line that is not blank."""
+    return next((line for line in reversed(lines) if line.strip()), b"")
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _owner(above: Sequence[bytes], indent: int) -> str:
+    """The name of the function or class that a line with such an indentation is in."""
+    for line in reversed(above):
+        if line[:indent].strip() and (found := _OWNER.match(line)):
+            return found[1].decode("utf-8", "replace")
+    return ""
+
+
+def _last_name(chain: Chain) -> str:
+    named = [text for kind, text in chain.steps if kind == "attribute"]
+    return named[-1] if named else chain.base
+
+
+def _parts(text: str) -> frozenset[str]:
+    """Words that names are made of, each cut to what its forms share."""
+    return frozenset(part.lower()[:_STEM] for part in _PART.findall(text) if len(part) > 2)
+
+
+def _statement(text: bytes, at: int) -> tuple[str, ...]:
+    """The line of a place, and the next ones while its brackets are open."""
+    start = text.rfind(b"\n", 0, at) + 1
+    lines = text[start : start + 2 * _MOST_CHARACTERS].decode("utf-8", "replace").split("\n")[:_MOST_LINES]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    found: list[str] = []
+    depth = size = 0
+    for line in lines:
+        bare = (line[indent:] if not line[:indent].strip() else line.strip()).rstrip()[:_LONGEST_LINE]
+        if found and size + len(bare) > _MOST_CHARACTERS:
+            break
+        found.append(bare)
+        size += len(bare)
+        depth += sum(line.count(c) for c in _OPENED) - sum(line.count(c) for c in _CLOSED)
+        if depth <= 0:
+            break
+    return tuple(found)

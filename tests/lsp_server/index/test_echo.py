@@ -1,0 +1,112 @@
+"""Lines of other files that are written like the one at a cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsassist.index import echo
+
+CLIENT = """
+    class Client:
+        def __init__(self, url: str) -> None:
+            self.url = url
+
+        def fetch(self, path: str, *, timeout: float = 1.0) -> str: ...
+
+        def close(self) -> None: ...
+    """
+USES = """
+    from client import Client
+
+    def close_all(clients: list[Client]) -> None:
+        for client in clients:
+            client.close()
+
+    def load(client: Client, name: str) -> str:
+        text = client.fetch(
+            name,
+            timeout=2.0,
+        )
+        return text
+    """
+HEAD = "from client import Client\n\n\ndef load_again(client: Client, name: str) -> str:\n"
+
+
+@pytest.fixture
+def ask(workspace: Any) -> Any:
+    workspace.write({"client.py": CLIENT, "uses.py": USES})
+    workspace.index.update()
+
+    def asked(body: str, after: str = "\n    return text\n") -> Any:
+        workspace.index.set_overlay("main.py", HEAD + body + after)
+        return workspace.index.at_cursor("main.py", (HEAD + body).count("\n"), HEAD + body).used
+
+    return asked
+
+
+def test_uses_of_the_receivers_members(ask: Any) -> None:
+    first, *others = ask("    text = client.")
+    assert (first.path, first.name) == ("uses.py", "fetch")
+    assert first.lines == ("text = client.fetch(", "    name,", "    timeout=2.0,", ")")
+    assert [use.name for use in others] == ["close"]
+
+
+def test_the_answer_stays_while_the_name_is_typed(ask: Any) -> None:
+    assert len({ask("    text = client." + typed) for typed in ("", "f", "fe", "fetch")}) == 1
+
+
+def test_what_other_files_say_now_counts(ask: Any, workspace: Any) -> None:
+    before = ask("    text = client.")
+    workspace.index.set_overlay("uses.py", "from client import Client\n\nClient('u').fetch('other')\n")
+    after = ask("    text = client.")
+    assert before != after
+    assert [use.lines for use in after] == [("Client('u').fetch('other')",)]
+
+
+def test_calls_of_what_is_called(ask: Any, workspace: Any) -> None:
+    workspace.write({"made.py": "from client import Client\n\nHOME = Client(url='home')\n"})
+    workspace.index.update()
+    [use] = ask("    return Client(")
+    assert use.lines == ("HOME = Client(url='home')",)
+
+
+def test_a_receiver_that_nothing_is_known_of_is_found_by_its_name(ask: Any, workspace: Any) -> None:
+    workspace.write({"more.py": "def f(strange):\n    strange.go(1)\n"})
+    workspace.index.update()
+    [use] = ask("    strange.")
+    assert (use.name, use.lines) == ("go", ("strange.go(1)",))
+
+
+@pytest.mark.parametrize(
+    "body", ["    # client.", "    text = 'client.", "    text = ", "    client.nothing.", "    x."]
+)
+def test_nothing_where_nothing_is_used(ask: Any, body: str) -> None:
+    assert ask(body) == ()
+
+
+def test_large_files_and_files_that_are_gone_are_left_out(ask: Any, workspace: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(echo, "_LARGEST", 2_000)
+    workspace.write({"large.py": "from client import Client\n\nClient('x').fetch('y')\n" + "x = 1\n" * 500})
+    workspace.index.update()
+    (workspace.root / "uses.py").unlink()
+    assert ask("    text = client.") == ()
+
+
+def test_many_tiny_files_without_git(workspace: Any) -> None:
+    """What all files of a large repository use leads nowhere, and is not looked for in all of them."""
+    many = {
+        f"part_{n // 100}/file_{n}.py": f"from client import Client\n\n\ndef job_{n}(c: Client):\n    c.close()\n"
+        for n in range(1_000)
+    }
+    workspace.write({"client.py": CLIENT, "uses.py": USES, **many})
+    workspace.index.update()
+    read: list[str] = []
+    text_of = workspace.index._text
+    workspace.index._text = lambda path: read.append(path) or text_of(path)
+    text = HEAD + "    text = client.\n"
+    workspace.index.set_overlay("main.py", text)
+    assert [use.path for use in workspace.index.at_cursor("main.py", 4, text[:-1]).used] == ["uses.py", "uses.py"]
+    assert workspace.index.pieces_for("main.py", 4, text[:-1], "\n", 2_000)
+    assert len(set(read)) < 60
