@@ -5,15 +5,19 @@ Nothing here creates a folder: who writes, creates.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
+from typing import Any
 
 __all__ = ["EngineFiles", "cache_dir", "config_dir", "engine_files", "models_dir", "runtime_dir"]
+
+
+def _platformdirs() -> Any:
+    """Loaded when it is asked, as everything here: a language server's start waits for this module."""
+    import platformdirs
+
+    return platformdirs
 
 
 def _home() -> Path | None:
@@ -24,7 +28,7 @@ def _home() -> Path | None:
 def cache_dir() -> Path:
     """Models and indexes: can be deleted, costs time to get back."""
     home = _home()
-    return home / "cache" if home else Path(platformdirs.user_cache_path("dsassist", appauthor=False))
+    return home / "cache" if home else Path(_platformdirs().user_cache_path("dsassist", appauthor=False))
 
 
 def models_dir() -> Path:
@@ -35,7 +39,7 @@ def models_dir() -> Path:
 def config_dir() -> Path:
     """Holds ``config.toml``."""
     home = _home()
-    return home / "config" if home else Path(platformdirs.user_config_path("dsassist", appauthor=False))
+    return home / "config" if home else Path(_platformdirs().user_config_path("dsassist", appauthor=False))
 
 
 def runtime_dir() -> Path:
@@ -44,8 +48,10 @@ def runtime_dir() -> Path:
     if home:
         return home / "run"
     if os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(platformdirs.user_runtime_path("dsassist", appauthor=False))
+        return Path(_platformdirs().user_runtime_path("dsassist", appauthor=False))
     if hasattr(os, "getuid"):
+        import tempfile
+
         return Path(tempfile.gettempdir()) / f"dsassist-{os.getuid()}"
     return cache_dir() / "run"
 
@@ -67,6 +73,8 @@ def engine_files(model: str, device: str) -> EngineFiles:
     """The files of the engine for a model, as the settings name it, on a device. A path is made absolute first."""
     if Path(model).expanduser().exists():
         model = str(Path(model).expanduser().resolve())
+    import hashlib
+
     key = hashlib.sha256(f"{model}\0{device}".encode()).hexdigest()[:12]
     folder = runtime_dir()
     return EngineFiles(*(folder / f"engine-{key}.{ending}" for ending in ("sock", "lock", "log", "json")))

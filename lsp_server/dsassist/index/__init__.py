@@ -23,21 +23,22 @@ database is always passed in.
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from dsassist.index.alike import Alike
-from dsassist.index.build import Progress, Report
-from dsassist.index.echo import Use
-from dsassist.index.editing import Editing
-from dsassist.index.graph import Graph, GraphMaker, to_dot, to_mermaid, to_svg
-from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
-from dsassist.index.outline import Outline
-from dsassist.index.rank import ContextPiece
-from dsassist.index.reach import AtCursor
-from dsassist.index.rename import RenamePlan
-from dsassist.index.resolve import Target
-from dsassist.index.state import Limits
-from dsassist.index.syntax import Fold
+if TYPE_CHECKING:
+    from dsassist.index.answer import Target
+    from dsassist.index.build import Progress, Report
+    from dsassist.index.echo import Use
+    from dsassist.index.graph import Graph, to_dot, to_mermaid, to_svg
+    from dsassist.index.model import Call, Encoding, Kind, Level, Location, Reference, References, Role, SymbolInfo
+    from dsassist.index.outline import Outline
+    from dsassist.index.rank import ContextPiece
+    from dsassist.index.reach import AtCursor
+    from dsassist.index.rename import RenamePlan
+    from dsassist.index.state import Limits
+    from dsassist.index.syntax import Fold
+    from dsassist.index.whole import Index
 
 __all__ = [
     "AtCursor",
@@ -66,26 +67,26 @@ __all__ = [
     "to_svg",
 ]
 
+_MODULES = {
+    "answer": ("Target",),
+    "build": ("Progress", "Report"),
+    "echo": ("Use",),
+    "graph": ("Graph", "to_dot", "to_mermaid", "to_svg"),
+    "model": ("Call", "Encoding", "Kind", "Level", "Location", "Reference", "References", "Role", "SymbolInfo"),
+    "outline": ("Outline",),
+    "rank": ("ContextPiece",),
+    "reach": ("AtCursor",),
+    "rename": ("RenamePlan",),
+    "state": ("Limits",),
+    "syntax": ("Fold",),
+    "whole": ("Index",),
+}
+"""Where each name is. A module is loaded when somebody asks for what is in it: a session's first answers take few."""
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-class Index(Alike, GraphMaker, Editing):
-    """An open index. See the module's docstring."""
 
-    @classmethod
-    def open(cls, root: Path, cache_dir: Path, limits: Limits | None = None, *, encoding: Encoding = "utf-32") -> Index:
-        """Open or make the index of a workspace; what an earlier run stored is there at once.
-
-        Raises:
-            WorkspaceError: ``root`` is no folder that can be read.
-            IndexingError: the database can neither be opened nor made.
-        """
-        return cls(root, cache_dir, limits or Limits(), encoding)
-
-    def close(self) -> None:
-        """Close the database. The index cannot be used afterwards."""
-        with self._lock:
-            self._store.close()
-
-    @property
-    def database(self) -> Path:
-        """The file that the index is kept in."""
-        return self._store.path
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found

@@ -6,6 +6,7 @@ the scopes only when the walk is over, because a name may be bound after it is u
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from itertools import accumulate
 from typing import Any
@@ -18,6 +19,14 @@ from dsassist.index.model import Kind, Mode, Op, Role, ScopeKind
 __all__ = ["Builder", "Draft", "children"]
 
 _NAME, _GLOBAL = int(Op.NAME), int(Op.GLOBAL)
+# Looking a member of an enumeration up takes as long as the rest of a line here.
+_BUILTIN, _SIGNATURE = int(Op.BUILTIN), int(Op.SIGNATURE)
+_RECORD, _LAMBDA = int(Op.RECORD), int(Op.LAMBDA)
+_ATTRIBUTE, _KEYWORD, _IMPORT = int(Mode.ATTRIBUTE), int(Mode.KEYWORD), int(Mode.IMPORT)
+_CLASS = int(ScopeKind.CLASS)
+_TYPE_PARAMETER, _IMPORTED = int(Kind.TYPE_PARAMETER), int(Kind.IMPORT)
+_DEFINITION = Role.DEFINITION
+_HIGH = re.compile(rb"[\x80-\xff]+")
 _PENDING = -(1 << 30)
 
 
@@ -117,7 +126,7 @@ class Builder:
         else:
             draft = self.drafts[index]
             draft.flags |= flags
-            if (draft.kind in _WEAK and kind not in _WEAK) or draft.kind == Kind.IMPORT:
+            if (draft.kind in _WEAK and kind not in _WEAK) or draft.kind == _IMPORTED:
                 draft.kind = kind
         return index
 
@@ -126,7 +135,7 @@ class Builder:
         start, end = node.start_byte, node.end_byte
         name = self.name(self.source[start:end])
         index = self.bind(name, kind, scope, flags)
-        self.occurrences.append((start, name, Role.DEFINITION | role, index, self.scope))
+        self.occurrences.append((start, name, _DEFINITION | role, index, self.scope))
         return index
 
     def extent(self, symbol: int, node: Node, head_end: int = -1, doc: tuple[int, int] = (0, 0)) -> Draft:
@@ -162,21 +171,21 @@ class Builder:
         """A member of the expression ``receiver`` (-1 where it is unknown)."""
         start = node.start_byte
         name = self.name(self.source[start : node.end_byte])
-        self.occurrences.append((start, name, Mode.ATTRIBUTE | role, receiver, self.scope))
+        self.occurrences.append((start, name, _ATTRIBUTE | role, receiver, self.scope))
 
     def attribute_at(self, start: int, text: bytes, receiver: int, role: int = 0) -> None:
         """As ``attribute``, for a name that is not a node of its own."""
-        self.occurrences.append((start, self.name(text), Mode.ATTRIBUTE | role, receiver, self.scope))
+        self.occurrences.append((start, self.name(text), _ATTRIBUTE | role, receiver, self.scope))
 
     def keyword(self, node: Node, callee: int) -> None:
         """The name of an argument in a call of ``callee``."""
         start = node.start_byte
         name = self.name(self.source[start : node.end_byte])
-        self.occurrences.append((start, name, int(Mode.KEYWORD), callee, self.scope))
+        self.occurrences.append((start, name, _KEYWORD, callee, self.scope))
 
     def imported(self, start: int, text: bytes, entry: int, role: int = 0) -> None:
         """A name inside an import that denotes what the entry denotes."""
-        self.occurrences.append((start, self.name(text), Mode.IMPORT | role, entry, self.scope))
+        self.occurrences.append((start, self.name(text), _IMPORT | role, entry, self.scope))
 
     # Expressions and imports
 
@@ -224,10 +233,7 @@ class Builder:
                 at = redirects.get((at, name), at)
             symbol = bound.get((at, name))
             if symbol is not None and (
-                first
-                or self.class_names_nest
-                or kinds[at] != ScopeKind.CLASS
-                or self.drafts[symbol].kind == Kind.TYPE_PARAMETER
+                first or self.class_names_nest or kinds[at] != _CLASS or self.drafts[symbol].kind == _TYPE_PARAMETER
             ):
                 result = symbol
                 break
@@ -298,6 +304,7 @@ class Builder:
         names: list[int] = []
         roles = bytearray()
         refs: list[int] = []
+        members: list[int] = []
         drafts = self.drafts
         last = (-1, -1)
         for start, name, role, ref, scope in rows:
@@ -306,21 +313,23 @@ class Builder:
             last = (start, role & 7)
             if ref == _PENDING:
                 ref = lookup(scope, name, memo)
-            if role & Role.DEFINITION and not role & 7 and drafts[ref].occurrence < 0:
-                drafts[ref].occurrence = len(starts)
+            if role & _DEFINITION:
+                if role & 7 == _ATTRIBUTE:
+                    members.append(len(starts))
+                elif not role & 7 and drafts[ref].occurrence < 0:
+                    drafts[ref].occurrence = len(starts)
             starts.append(start)
             names.append(name)
             roles.append(role & 255)
             refs.append(ref)
-        for at, role in enumerate(roles):
-            # Members defined through a receiver (``self.x = …``): the walk bound them, the occurrence is an attribute.
-            if role & Role.DEFINITION and role & 7 == Mode.ATTRIBUTE:
-                owner = self.member_definitions.get(starts[at], -1)
-                if owner >= 0 and drafts[owner].occurrence < 0:
-                    drafts[owner].occurrence = at
-        lengths, lines, columns = _positions(self.source, starts)
+        for at in members:
+            # Defined through a receiver (``self.x = …``): the walk bound them, the occurrence is an attribute.
+            owner = self.member_definitions.get(starts[at], -1)
+            if owner >= 0 and drafts[owner].occurrence < 0:
+                drafts[owner].occurrence = at
+        lengths, steps, columns = _positions(self.source, starts)
         texts = [text.decode("utf-8", "replace").replace("\n", " ") for text in self.name_ids]
-        occurrences = Occurrences(texts, names, lines, columns, bytes(roles), refs, _wide(self.source, lengths))
+        occurrences = Occurrences(texts, names, steps, columns, bytes(roles), refs, _wide(self.source, lengths))
         return Facts(
             self.language,
             lengths,
@@ -350,7 +359,7 @@ class Builder:
         start = node.start_byte
         name = self.name(self.source[start : node.end_byte])
         symbol = self.bind(name, kind, scope, flags)
-        self.occurrences.append((start, name, Mode.ATTRIBUTE | Role.DEFINITION, receiver, self.scope))
+        self.occurrences.append((start, name, Mode.ATTRIBUTE | _DEFINITION, receiver, self.scope))
         self.member_definitions[start] = symbol
         return symbol
 
@@ -365,6 +374,7 @@ _OVER_A = frozenset(
         Op.APPLIED, Op.MATCHING,
     }
 )  # fmt: skip
+_OF_PARTS = frozenset({Op.UNION, Op.TUPLE})
 _OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING, Op.KEY, Op.APPLIED})
 
 
@@ -373,15 +383,15 @@ def children(item: tuple[Any, Any, Any]) -> list[int]:
     op, a, b = item
     if op in _OVER_A:
         return [a, b] if op in _OVER_B and b >= 0 else [a]
-    if op == Op.UNION or op == Op.TUPLE:
+    if op in _OF_PARTS:
         return [part for part in a if part >= 0]
-    if op == Op.BUILTIN:
+    if op == _BUILTIN:
         return [part for part in b if part >= 0]
-    if op == Op.SIGNATURE:
+    if op == _SIGNATURE:
         return [part for part in (a, *b) if part >= 0]
-    if op == Op.RECORD:
+    if op == _RECORD:
         return [part for part in b if part >= 0]
-    if op == Op.LAMBDA and a >= 0:
+    if op == _LAMBDA and a >= 0:
         return [a]
     return []
 
@@ -390,15 +400,15 @@ def _renumber(item: tuple[Any, Any, Any], new: list[int]) -> tuple[Any, Any, Any
     op, a, b = item
     if op in _OVER_A:
         return (op, new[a], new[b] if op in _OVER_B else b)
-    if op == Op.UNION or op == Op.TUPLE:
+    if op in _OF_PARTS:
         return (op, tuple(new[part] for part in a), b)
-    if op == Op.BUILTIN:
+    if op == _BUILTIN:
         return (op, a, tuple(new[part] for part in b))
-    if op == Op.SIGNATURE:
+    if op == _SIGNATURE:
         return (op, new[a], tuple(new[part] for part in b))
-    if op == Op.RECORD:
+    if op == _RECORD:
         return (op, a, tuple(new[part] for part in b))
-    if op == Op.LAMBDA:
+    if op == _LAMBDA:
         return (op, new[a], b)
     return item
 
@@ -427,12 +437,12 @@ def _start(row: tuple[int, int, int, int, int]) -> int:
 
 
 def _positions(source: bytes, starts: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Line lengths, and the line and byte column of each start (ascending)."""
+    """Line lengths, and of each start (ascending) how many lines it is below the one before, and its byte column."""
     lengths = [len(line) + 1 for line in source.split(b"\n")]
     lengths[-1] -= 1
-    lines: list[int] = []
+    steps: list[int] = []
     columns: list[int] = []
-    line, low = 0, 0
+    line = low = before = 0
     high = lengths[0]
     last = len(lengths) - 1
     for start in starts:
@@ -440,9 +450,10 @@ def _positions(source: bytes, starts: list[int]) -> tuple[list[int], list[int], 
             line += 1
             low = high
             high += lengths[line]
-        lines.append(line)
+        steps.append(line - before)
+        before = line
         columns.append(start - low)
-    return lengths, lines, columns
+    return lengths, steps, columns
 
 
 def _wide(source: bytes, lengths: list[int]) -> dict[int, tuple[tuple[int, int, int], ...]]:
@@ -450,7 +461,7 @@ def _wide(source: bytes, lengths: list[int]) -> dict[int, tuple[tuple[int, int, 
         return {}
     starts = list(accumulate(lengths, initial=0))
     found: dict[int, tuple[tuple[int, int, int], ...]] = {}
-    for number in {bisect_right(starts, at) - 1 for at, byte in enumerate(source) if byte >= 128}:
+    for number in {bisect_right(starts, run.start()) - 1 for run in _HIGH.finditer(source)}:
         line = source[starts[number] : starts[number + 1]].decode("utf-8", "surrogateescape")
         marks: list[tuple[int, int, int]] = []
         column = over16 = over32 = 0

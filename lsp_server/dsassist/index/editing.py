@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from tree_sitter import Point, Tree
+from typing import TYPE_CHECKING
 
 from dsassist.errors import WorkspaceError
 from dsassist.index.build import Build
 from dsassist.index.facts import Facts
-from dsassist.index.languages import language_of
+from dsassist.index.languages import is_source
 from dsassist.index.module import Module
 from dsassist.index.scan import CONFIGURATION, takes
 from dsassist.index.state import Overlay
+from dsassist.index.store import Row
 from dsassist.index.work import digest, extract, facts_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Point, Tree
 
 __all__ = ["Editing"]
 
@@ -31,8 +34,8 @@ class Editing(Build):
                 self.update()
                 return
             under = [row for row in self._rows for path in wanted if row.startswith(f"{path}/")]
-            files = sorted({*(path for path in wanted if language_of(path) is not None), *under})
-            if any(language_of(path) is None and (self.root / path).is_dir() for path in wanted):
+            files = sorted({*(path for path in wanted if is_source(path)), *under})
+            if any(not is_source(path) and (self.root / path).is_dir() for path in wanted):
                 self.update()
                 return
             # What the scan would leave out stays out.
@@ -55,7 +58,7 @@ class Editing(Build):
             WorkspaceError: the language is not one of ours.
         """
         source = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-        if language_of(path) is None:
+        if not is_source(path):
             raise WorkspaceError(f"{path} is in no language that is indexed.")
         mark = digest(source)
         with self._reading():
@@ -77,19 +80,22 @@ class Editing(Build):
                             frozenset(facts.defined_names()),
                         )
                         self._modules.put(Module(path, facts))
+                        self._prepare(path)
                         return
             tree = None
             if before is not None and before.tree is not None:
                 tree = before.tree
                 _edit(tree, before.source, source)
             facts, tree = facts_of(path, source, tree)
-            known = before.facts if before is not None else self._stored_facts(path)
+            row = self._rows.get(path)
+            disk = before.facts if before is not None and self._shows_disk(before, row) else self._stored_facts(path)
+            known = before.facts if before is not None else disk
             if known is not None and facts.errors > known.errors and _collapsed(known, facts):
                 # In the middle of an edit the parser can lose most of a file: keep its old meaning until it recovers.
                 if before is not None:
                     before.source, before.hash, before.tree = source, mark, tree
+                    self._derived_changed()
                 return
-            disk = self._stored_facts(path)
             overlay = Overlay(
                 source, mark, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
             )
@@ -100,6 +106,18 @@ class Editing(Build):
             if before is None and path not in self._rows:
                 self._files_changed()
             self._invalidate(path, *overlay.stale, *old_stale)
+
+    @staticmethod
+    def _shows_disk(overlay: Overlay, row: Row | None) -> bool:
+        """Are its facts those that are stored now?"""
+        return overlay.is_stored and row is not None and row.hash == overlay.hash
+
+    def _prepare(self, path: str) -> None:
+        """Whoever opens a file asks about what is in it: have at hand what that takes."""
+        view, module = self._view(path), self._module(path)
+        if view is not None and module is not None:
+            _ = view.occurrences.line, module.starts
+            module.named("")
 
     def close_overlay(self, path: str) -> None:
         """The buffer is closed: the disk counts again."""
@@ -146,4 +164,6 @@ def _common(a: bytes, b: bytes, limit: int) -> int:
 
 
 def _point(source: bytes, at: int) -> Point:
+    from tree_sitter import Point
+
     return Point(source.count(b"\n", 0, at), at - (source.rfind(b"\n", 0, at) + 1))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dsassist.index.languages import FileSet
+from dsassist.index.languages.base import FileSet
 from dsassist.index.model import Kind, Op, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.resolve import Resolver

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 
 from dsassist.index.flow import Edge, Flow
 from dsassist.index.languages import language_of
@@ -216,7 +215,7 @@ class Hierarchy(Queries):
     @staticmethod
     def _starts(module: Module) -> list[int]:
         """The byte at which each line starts."""
-        return list(accumulate(module.facts.line_lengths, initial=0))
+        return module.starts
 
     def _calls(self, found: dict[Target, dict[Location, None]]) -> tuple[Call, ...]:
         calls = []

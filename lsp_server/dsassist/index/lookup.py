@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from dsassist.errors import PositionError, WorkspaceError
+from dsassist.index.answer import Target
 from dsassist.index.facts import Facts
 from dsassist.index.model import (
     Kind,
@@ -16,7 +17,6 @@ from dsassist.index.model import (
     SymbolInfo,
 )
 from dsassist.index.module import Module
-from dsassist.index.resolve import Target
 from dsassist.index.state import State, View
 
 __all__ = ["Lookup", "dotted"]
@@ -58,7 +58,7 @@ class Lookup(State):
 
     def _byte_location(self, module: Module, start: int, end: int) -> Location:
         """A range of bytes as a location."""
-        starts = list(accumulate(module.facts.line_lengths, initial=0))
+        starts = module.starts
         first, last = bisect_right(starts, start) - 1, bisect_right(starts, end) - 1
         units = module.facts.occurrences.units
         return Location(
@@ -92,6 +92,19 @@ class Lookup(State):
             )
         symbol = module.by_qualified(name)
         return self._symbol_info(module, symbol, texts=texts) if symbol >= 0 else None
+
+    def _brief(self, target: Target) -> tuple[str, Kind, Target] | None:
+        """Name and kind of a target as ``_info`` has them, None where it is gone."""
+        path, name = target
+        if not path or path.endswith("/"):
+            return (name or path.rstrip("/")).rpartition(".")[2], Kind.MODULE, target
+        module = self._module(path)
+        if module is None:
+            return None
+        if not name:
+            return _module_name(path), Kind.MODULE, target
+        symbol = module.by_qualified(name)
+        return (module.name(symbol), Kind(module.symbols[symbol].kind), target) if symbol >= 0 else None
 
     def _symbol_info(self, module: Module, symbol: int, *, texts: bool = True) -> SymbolInfo:
         sym = module.symbols[symbol]

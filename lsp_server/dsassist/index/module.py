@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
 from dsassist.index.facts import Facts, Sym
-from dsassist.index.languages import Language, by_name
+from dsassist.index.languages import by_name, is_wide
 from dsassist.index.model import Kind, Op
+
+if TYPE_CHECKING:
+    from dsassist.index.languages.base import Language
 
 __all__ = ["Module"]
 
@@ -19,9 +25,9 @@ class Module:
         "_parameters",
         "_paths",
         "_second",
+        "_starts",
         "_symbols_by_path",
         "facts",
-        "language",
         "names",
         "path",
         "symbols",
@@ -30,7 +36,6 @@ class Module:
     def __init__(self, path: str, facts: Facts) -> None:
         self.path = path
         self.facts = facts
-        self.language: Language = by_name()[facts.language]
         self.names = facts.occurrences.names
         self.symbols: list[Sym] = facts.symbols
         self._members: list[dict[str, int]] | None = None
@@ -40,6 +45,24 @@ class Module:
         self._second: dict[int, str] | None = None
         self._parameters: dict[tuple[int, ...], list[int]] | None = None
         self._symbols_by_path: dict[str, int] | None = None
+        self._starts: list[int] | None = None
+
+    @property
+    def language(self) -> Language:
+        """Its language, which is loaded for it."""
+        return by_name(self.facts.language)
+
+    @property
+    def is_wide(self) -> bool:
+        """Has its language ``wide_references``?"""
+        return is_wide(self.facts.language)
+
+    @property
+    def starts(self) -> list[int]:
+        """The byte at which each line begins, and the end."""
+        if self._starts is None:
+            self._starts = list(accumulate(self.facts.line_lengths, initial=0))
+        return self._starts
 
     def members(self, scope: int) -> dict[str, int]:
         """The names bound in a scope."""
@@ -139,6 +162,10 @@ class Module:
 
     def by_qualified(self, path: str) -> int:
         """The symbol with that path, or -1."""
+        for index in reversed(self.named(path.rpartition(".")[2])):
+            if self.qualified(index) == path:
+                return index
+        # A name with a dot in it, the second of one name, or none.
         if self._symbols_by_path is None:
             self._symbols_by_path = {self.qualified(index): index for index in range(len(self.symbols))}
         return self._symbols_by_path.get(path, -1)

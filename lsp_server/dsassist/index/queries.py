@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsassist.index.answer import Target
 from dsassist.index.facts import Facts, Sym
 from dsassist.index.lookup import dotted
 from dsassist.index.model import (
@@ -12,7 +13,6 @@ from dsassist.index.model import (
     SymbolInfo,
 )
 from dsassist.index.module import Module
-from dsassist.index.resolve import Target
 from dsassist.index.types import Types
 from dsassist.index.uses import Uses
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 
 from dsassist.index.fuzzy import NameList
 from dsassist.index.model import CALLABLE_KINDS, TYPE_KINDS, Kind, Role, SymbolInfo
@@ -207,7 +206,7 @@ class Rank(Queries):
         view = self._view(target[0]) if symbol >= 0 else None
         if module is not None and view is not None and symbol >= 0:
             sym = module.symbols[symbol]
-            starts = list(accumulate(module.facts.line_lengths, initial=0))
+            starts = module.starts
             occurrences = view.occurrences
             first, last = _line(starts, sym.start), _line(starts, sym.end)
             for index in range(bisect_left(occurrences.line, first), bisect_right(occurrences.line, last)):
@@ -239,7 +238,7 @@ class Rank(Queries):
         if not sym.end or sym.kind in (Kind.IMPORT, Kind.PARAMETER):
             return None
         source = self._text(target[0])
-        starts = list(accumulate(module.facts.line_lengths, initial=0))
+        starts = module.starts
         first = _line(starts, sym.start)
         begin = starts[first]
         if sym.end - begin <= _WHOLE_BYTES:

@@ -278,7 +278,7 @@ class Reach(Echo):
         scopes, outermost = module.facts.scopes, scope
         while scope > 0 and scopes[scope].kind != 1:
             outermost, scope = scope, scopes[scope].parent
-        starts = list(accumulate(module.facts.line_lengths, initial=0))
+        starts = module.starts
         first = bisect_right(starts, scopes[outermost].start) - 1
         last = bisect_right(starts, scopes[outermost].end)
         return range(bisect_left(occurrences.line, first), bisect_right(occurrences.line, last))[:_MOST_READ]

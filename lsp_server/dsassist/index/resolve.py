@@ -7,8 +7,7 @@ is stored. ``Resolver.one`` answers for a single occurrence, from the same rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dsassist.index.answer import EXTERNAL, UNKNOWN, Answer, Target
 from dsassist.index.evaluate import Entity, Evaluator, Member
 from dsassist.index.model import Kind, Level, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
@@ -16,24 +15,8 @@ from dsassist.index.types import Type
 
 __all__ = ["EXTERNAL", "UNKNOWN", "Answer", "Resolver", "Target", "linkable"]
 
-Target = tuple[str, str]
-"""A file and a symbol's path in it. Things outside the workspace have an empty file and a dotted name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an occurrence denotes. No targets and not ``known``: nothing rules out that it is any member of that
-    name."""
-
-    targets: tuple[Target, ...]
-    level: int
-    known: bool = True
-
-
 _LOOKED_AT = 7 | Role.CALL
 """What of a role decides what an occurrence denotes."""
-UNKNOWN = Answer((), Level.POSSIBLE, False)
-EXTERNAL = Answer((), Level.IMPORT, True)
 
 
 def linkable(role: int, ref: int, imported: set[int]) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsassist.index.languages import language_of
+from dsassist.index.languages import is_source
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -82,7 +82,7 @@ def scan(
                     folders.append((path, ignores))
                 continue
             known = entry.name in CONFIGURATION
-            if not known and language_of(entry.name) is None:
+            if not known and not is_source(entry.name):
                 continue
             if _ignored(path, ignores, spec):
                 continue

@@ -5,7 +5,6 @@ Every public method of the classes that make up ``Index`` takes the lock for as 
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import sys
 import threading
@@ -14,19 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from tree_sitter import Tree
+from typing import TYPE_CHECKING
 
 from dsassist.errors import IndexingError, WorkspaceError
+from dsassist.index.answer import Answer, Target
 from dsassist.index.facts import Facts, Occurrences
-from dsassist.index.interface import touched_names
+from dsassist.index.hashing import blake2b
 from dsassist.index.linkset import LinkSet
 from dsassist.index.model import Encoding, Location
 from dsassist.index.module import Module
-from dsassist.index.resolve import Answer, Resolver, Target
 from dsassist.index.scan import Files
 from dsassist.index.store import Row, Store
 from dsassist.index.work import Modules, read
+
+if TYPE_CHECKING:
+    from tree_sitter import Tree
+
+    from dsassist.index.resolve import Resolver
 
 __all__ = ["Limits", "Overlay", "State", "View", "stems"]
 
@@ -46,24 +49,30 @@ class Limits:
 class View:
     """A file as queries read it: occurrences by name, and links where they are up to date."""
 
-    __slots__ = ("_by_name", "links", "occurrences")
+    __slots__ = ("_occurrences", "_packed", "_positions", "links")
 
-    def __init__(self, occurrences: Occurrences, links: LinkSet | None) -> None:
-        self.occurrences = occurrences
+    def __init__(self, occurrences: Occurrences | bytes, links: LinkSet | None) -> None:
+        """Packed occurrences stay so until they are asked for: the links alone often say that there is nothing."""
+        self._occurrences: Occurrences | None = None if isinstance(occurrences, bytes) else occurrences
+        self._packed = occurrences if isinstance(occurrences, bytes) else b""
         self.links = links
-        self._by_name: dict[str, list[int]] | None = None
+        self._positions: dict[str, list[int]] = {}
+
+    @property
+    def occurrences(self) -> Occurrences:
+        """Of the file."""
+        if self._occurrences is None:
+            self._occurrences, self._packed = Occurrences.unpack(self._packed), b""
+        return self._occurrences
 
     def positions(self, name: str) -> list[int]:
         """Numbers of the occurrences with that name."""
-        if self._by_name is None:
-            table: list[list[int]] = [[] for _ in self.occurrences.names]
-            for index, number in enumerate(self.occurrences.name):
-                table[number].append(index)
-            self._by_name = dict(zip(self.occurrences.names, table, strict=True))
-        return self._by_name.get(name, _NONE)
+        found = self._positions.get(name)
+        if found is None:
+            found = self._positions[name] = self.occurrences.named(name)
+        return found
 
 
-_NONE: list[int] = []
 _MANY_NAMES = 200
 """When so many names changed, looking up who uses each costs more than linking anew."""
 
@@ -80,6 +89,11 @@ class Overlay:
     definitions: frozenset[str]
     stale: set[str] = field(default_factory=set)
     """Files whose stored links this buffer has made out of date."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Are the facts those that the index stored for the same text? Then nothing has been parsed."""
+        return self.tree is None and not self.stale
 
 
 class State:
@@ -98,7 +112,7 @@ class State:
         self.encoding: Encoding = encoding
         self.notices: list[str] = []
         self._lock = threading.RLock()
-        name = hashlib.blake2b(str(self.root).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        name = blake2b(str(self.root).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         try:
             self._store = Store(cache_dir / "index" / f"{self.root.name[:40] or 'root'}-{name}.sqlite", str(self.root))
         except (OSError, sqlite3.Error) as error:
@@ -108,6 +122,7 @@ class State:
         if self._store.notice:
             self.notices.append(self._store.notice)
         self._overlays: dict[str, Overlay] = {}
+        self._edited: list[tuple[str, Overlay]] | None = None
         self._configuration: set[str] = set(filter(None, self._store.meta("configuration").split("\n")))
         self._configuration = {item.partition("\t")[0] for item in self._configuration}
         self._modules = Modules(self._blobs)
@@ -115,6 +130,7 @@ class State:
         self._pending: set[str] = set()
         """Files that are on the disk and not in the database yet."""
         self._data_version = self._store.data_version()
+        self._resolving: Resolver | None = None
         self._rows: dict[str, Row] = {}
         self._paths: dict[int, str] = {}
         self._reload_rows()
@@ -129,8 +145,17 @@ class State:
     def _files_changed(self) -> None:
         known = self._rows.keys() | self._overlays.keys()
         self._files = Files(self.root, known, self._configuration, self._candidates)
-        self._resolver = Resolver(self._files, self._modules)
+        self._resolving = None
         self._derived_changed()
+
+    @property
+    def _resolver(self) -> Resolver:
+        """Loaded when something has to be resolved that no stored link tells."""
+        if self._resolving is None:
+            from dsassist.index.resolve import Resolver
+
+            self._resolving = Resolver(self._files, self._modules)
+        return self._resolving
 
     def _check_version(self) -> None:
         """Another process may have changed the database."""
@@ -192,14 +217,15 @@ class State:
             if blobs is None:
                 return None
             links = LinkSet.unpack(blobs[1]) if blobs[1] is not None and not self._is_stale(path) else None
-            view = View(Occurrences.unpack(blobs[0]), links)
+            held = self._modules.facts(path) if overlay is None else overlay.facts if overlay.is_stored else None
+            view = View(held.occurrences if held is not None else blobs[0], links)
         self._views[path] = view
         if len(self._views) > 4000:
             self._views.popitem(last=False)
         return view
 
     def _is_stale(self, path: str) -> bool:
-        return any(path in overlay.stale for overlay in self._overlays.values())
+        return any(path in overlay.stale for _, overlay in self._edits())
 
     def _answer(self, path: str, view: View, index: int) -> Answer | None:
         """What an occurrence denotes; None for a symbol of its own file."""
@@ -218,11 +244,23 @@ class State:
     def _invalidate(self, *paths: str) -> None:
         for path in paths:
             self._views.pop(path, None)
-        self._resolver.memo.clear()
+        if self._resolving is not None:
+            self._resolving.memo.clear()
         self._derived_changed()
 
     def _derived_changed(self) -> None:
-        """Caches that subclasses made from links are void."""
+        """Caches that were made from links or from open buffers are void."""
+        self._edited = None
+
+    def _edits(self) -> list[tuple[str, Overlay]]:
+        """The buffers that are not what the index has stored of their files."""
+        if self._edited is None:
+            self._edited = [
+                (path, overlay)
+                for path, overlay in self._overlays.items()
+                if overlay.stale or (row := self._rows.get(path)) is None or row.hash != overlay.hash
+            ]
+        return self._edited
 
     def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
         """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
@@ -230,6 +268,8 @@ class State:
         seen_through = self._dependents(*(f"<{header}" for header in headers)) if headers else set()
         if old is None or new is None:
             return self._dependents(path, *stems(path)) | seen_through
+        from dsassist.index.interface import touched_names
+
         names = touched_names(old, new)
         if names is not None and not names:
             return seen_through
@@ -244,7 +284,7 @@ class State:
     def _candidates(self, name: str) -> list[str]:
         """Files in which the name may denote something of another file."""
         paths = {self._paths[file] for file in self._store.files_with(name) if file in self._paths}
-        for path, overlay in self._overlays.items():
+        for path, overlay in self._edits():
             if name in overlay.names:
                 paths.add(path)
             else:
@@ -258,7 +298,7 @@ class State:
 
     def _location(self, path: str, occurrences: Occurrences, index: int) -> Location:
         """Where an occurrence is, in the index's unit."""
-        line, column = occurrences.line[index], occurrences.column[index]
+        line, column = occurrences.line_of(index), occurrences.column[index]
         name = occurrences.names[occurrences.name[index]]
         if line not in occurrences.wide:
             return Location(

@@ -7,18 +7,20 @@ behind, never one that is wrong. A database that SQLite or we cannot read is mov
 from __future__ import annotations
 
 import functools
-import hashlib
+import os
 import sqlite3
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from dsassist.errors import IndexingError
 from dsassist.index.facts import SCHEMA
-from dsassist.index.languages import all_languages
+from dsassist.index.hashing import blake2b
+from dsassist.index.languages import GRAMMARS
 
 __all__ = ["Row", "Store", "dependency_key", "version"]
 
@@ -51,17 +53,48 @@ class Row:
 @functools.cache
 def version() -> str:
     """Of everything that decides what is stored: our schema and rules, the grammars, and Python's ``marshal``."""
-    rules = hashlib.blake2b(digest_size=6)
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        rules.update(file.read_bytes())
+    from dsassist.index.languages import all_languages
+
+    rules = blake2b(digest_size=6)
+    for file in _rules():
+        rules.update(Path(file).read_bytes())
     parts = [f"schema {SCHEMA}", f"rules {rules.hexdigest()}", f"python {sys.version_info[0]}.{sys.version_info[1]}"]
     parts += [f"{language.name} {language.version()}" for language in all_languages()]
     return ", ".join(parts)
 
 
+def _rules() -> list[str]:
+    """The files that say what is stored, in a fixed order."""
+    return sorted(
+        f"{folder}/{file}"
+        for folder, _, files in os.walk(Path(__file__).parent)
+        for file in files
+        if file.endswith(".py")
+    )
+
+
+@functools.cache
+def stamp() -> str:
+    """Of the same things as ``version``, by the times and sizes of their files: it differs whenever that does, and is
+    known without loading a grammar."""
+    mark = blake2b(sys.version.encode(), digest_size=12)
+    for name in GRAMMARS:
+        found = PathFinder.find_spec(name)
+        for folder in (found.submodule_search_locations or ()) if found is not None else ():
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in sorted(entries, key=lambda item: item.name):
+                    if entry.name.endswith((".so", ".pyd", ".py")):
+                        status = entry.stat()
+                        mark.update(f"{entry.path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for file in _rules():
+        status = Path(file).stat()
+        mark.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return mark.hexdigest()
+
+
 def dependency_key(name: str) -> int:
     """A number for a path, or for a looked-up module name (``?name``)."""
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
 
 
 class Store:
@@ -90,7 +123,9 @@ class Store:
             with _transaction(db):
                 made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
                 stored = dict(db.execute("SELECT key, value FROM meta")) if made else {}
-                if stored.get("version") != version() or stored.get("root") != root:
+                mark = f"{stamp()} of {stored.get('version')}"
+                known = stored.get("stamp") == mark or stored.get("version") == version()
+                if not known or stored.get("root") != root:
                     for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                         db.execute(f'DROP TABLE "{name}"')
                     for statement in _TABLES.split(";"):
@@ -99,6 +134,8 @@ class Store:
                     db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", version()), ("root", root)])
                     if stored:
                         self.notice = "The index was made by another version; it is built anew."
+                if not known or stored.get("stamp") != mark:
+                    db.execute("INSERT OR REPLACE INTO meta VALUES ('stamp', ?)", (f"{stamp()} of {version()}",))
         except BaseException:
             db.close()
             raise

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from dsassist.index.answer import Answer, Target
 from dsassist.index.lookup import Lookup
 from dsassist.index.model import (
     TYPE_KINDS,
@@ -20,7 +21,6 @@ from dsassist.index.model import (
     SymbolFlag,
     SymbolInfo,
 )
-from dsassist.index.resolve import Answer, Target
 from dsassist.index.state import View
 
 __all__ = ["Uses"]
@@ -70,20 +70,24 @@ class Uses(Lookup):
                 found.append(item.location)
         return tuple(found)
 
-    def references(self, path: str, line: int, column: int, *, include_possible: bool = True) -> References:
-        """Where the thing at a position is used, in all files, with how sure each answer is.
+    def references(
+        self, path: str, line: int, column: int, *, include_possible: bool = True, described: bool = True
+    ) -> References:
+        """Where the thing at a position is used, in all files, with how sure each answer is. ``described``: with the
+        symbols themselves.
 
         Raises:
             WorkspaceError: the file is not in the index.
         """
         with self._reading():
             targets, _, name = self._targets_at(path, line, column)
-            found = self._references(self._widened(targets), {name} if name else set(), include_possible)
+            names = {name} if name else set()
+            found = self._references(self._widened(targets), names, include_possible, described=described)
             return self._of_one_meaning(found, targets, path, line, column)
 
     def references_at_hand(self, path: str, line: int, column: int, *, unread: int = 4) -> References | None:
-        """As ``references`` without possible ones, where that takes no waiting: nobody else asks, and at most
-        ``unread`` of the files to look into are not in memory. None where it would take longer.
+        """As ``references`` without possible ones and descriptions, where that takes no waiting: nobody else asks, and
+        at most ``unread`` of the files to look into are not in memory. None where it would take longer.
         """
         if not self._lock.acquire(blocking=False):
             return None
@@ -92,14 +96,15 @@ class Uses(Lookup):
                 return None
             view, index = self._at(path, line, column)
             if index < 0:
-                return self.references(path, line, column, include_possible=False)
+                return self.references(path, line, column, include_possible=False, described=False)
             answer = self._answer(path, view, index) if view.links is not None else None
             if view.links is None or (paths := self._at_hand(path, view, index, answer, unread)) is None:
                 return None
             targets = answer.targets if answer is not None else (self._own_target(path, view.occurrences.ref[index]),)
             name = view.occurrences.names[view.occurrences.name[index]]
             widened = self._widened(targets)
-            found = self._references(widened, {name}, False, {name: paths} if widened == targets else {})
+            known = {name: paths} if widened == targets else {}
+            found = self._references(widened, {name}, False, known, described=False)
             return self._of_one_meaning(found, targets, path, line, column)
         finally:
             self._lock.release()
@@ -125,7 +130,7 @@ class Uses(Lookup):
             return found
         module, view = self._module(targets[0][0]), self._view(targets[0][0])
         symbol = module.by_qualified(targets[0][1]) if module is not None and targets[0][1] else -1
-        if module is None or view is None or symbol < 0 or not module.language.wide_references:
+        if module is None or view is None or symbol < 0 or not module.is_wide:
             return found
         if module.symbols[symbol].kind not in (Kind.INTERFACE, Kind.TYPE, Kind.CONSTANT, Kind.VARIABLE, Kind.FUNCTION):
             return found
@@ -157,7 +162,7 @@ class Uses(Lookup):
         found = dict.fromkeys(targets)
         for path, qualified in targets:
             module = self._module(path) if path else None
-            if module is None or not module.language.wide_references:
+            if module is None or not module.is_wide:
                 continue
             symbol = module.by_qualified(qualified)
             scope = module.facts.scopes[module.symbols[symbol].scope] if symbol >= 0 else None
@@ -169,7 +174,7 @@ class Uses(Lookup):
     def _aliases(self, path: str, entries: set[int], name: str) -> tuple[set[str], set[str]]:
         """Other names that imports give a thing: in their own file, and for files that import it from there."""
         module = self._module(path)
-        if module is None or not module.language.wide_references:
+        if module is None or not module.is_wide:
             return set(), set()
         expressions, exports = module.facts.expressions, module.facts.exports or {}
         inside = {
@@ -186,16 +191,17 @@ class Uses(Lookup):
         names: set[str],
         include_possible: bool,
         known: Mapping[str, list[str]] = MappingProxyType({}),
+        *,
+        described: bool = True,
     ) -> References:
         """``known``: files by name, where these have been worked out already."""
-        infos = tuple(info for target in targets if (info := self._info(target, texts=False)) is not None)
-        wanted = names | {info.name for info in infos}
+        briefs = [brief for target in targets if (brief := self._brief(target)) is not None]
+        wanted = names | {name for name, _, _ in briefs}
         found: list[Reference] = []
         possible: list[Reference] = []
         local = bool(targets) and all(self._is_local(target) for target in targets)
         member = include_possible and any(
-            info.kind not in (Kind.MODULE, Kind.TYPE_PARAMETER) and not self._is_local(target)
-            for info, target in zip(infos, targets, strict=False)
+            kind not in (Kind.MODULE, Kind.TYPE_PARAMETER) and not self._is_local(target) for _, kind, target in briefs
         )
         names_left, done = sorted(wanted) if targets else [], set(wanted)
         while names_left:
@@ -214,7 +220,7 @@ class Uses(Lookup):
                         self._collect(targets, other, path, found, None)
                     names_left += sorted(outside - done)
                     done |= outside
-        if infos and all(info.kind == Kind.PARAMETER for info in infos):
+        if possible and briefs and all(kind == Kind.PARAMETER for _, kind, _ in briefs):
             # A parameter is named from outside by the keywords of calls, and by nothing else.
             named = any(self._takes_keywords(target) for target in targets)
             possible = [item for item in possible if named and item.role & 7 == Mode.KEYWORD]
@@ -222,7 +228,9 @@ class Uses(Lookup):
         found.sort(key=key)
         mentions = tuple(item for item in found if item.is_mention)
         used = tuple(item for item in found if not item.is_mention) if mentions else tuple(found)
-        return References(infos, used, tuple(sorted(possible, key=key)), mentions, len(self._pending))
+        infos = (self._info(target, texts=False) for target in targets) if described else ()
+        symbols = tuple(info for info in infos if info is not None)
+        return References(symbols, used, tuple(sorted(possible, key=key)), mentions, len(self._pending))
 
     def _where(self, name: str, targets: tuple[Target, ...]) -> list[str]:
         """Files in which the name may denote one of ``targets``: not those whose links are up to date and were made
@@ -232,7 +240,7 @@ class Uses(Lookup):
         if len(paths) <= _FEW or any(not home or home.endswith("/") for home in homes):
             return paths
         unsure = homes | {path for _, path in self._store.unlinked()}
-        for path, overlay in self._overlays.items():
+        for path, overlay in self._edits():
             unsure |= {path, *overlay.stale}
         readers = self._dependents(*homes)
         return [path for path in paths if path in readers or path in unsure]
@@ -278,19 +286,18 @@ class Uses(Lookup):
         view = self._view(path)
         if view is None:
             return
-        occurrences, links = view.occurrences, view.links
-        numbers = links.numbers(targets[0]) if links is not None and targets else _NOTHING
-        for target in targets[1:]:
-            numbers |= links.numbers(target) if links is not None else _NOTHING
+        links = view.links
+        numbers = links.numbers(targets) if links is not None else _NOTHING
         here = any(target[0] == path for target in targets)
         if links is not None and possible is None and not numbers and not here:
             return  # the name is another thing in this file
+        occurrences = view.occurrences
         positions = view.positions(name)
         if not positions:
             return
         own = {self._symbol_number(target) for target in targets if target[0] == path} if here else _NOTHING
         if links is not None:
-            column, ref, answers = links.column, occurrences.ref, links.answers
+            column, ref = links.column, occurrences.ref
             for index in positions:
                 value = column[index]
                 if value == 0:
@@ -302,7 +309,7 @@ class Uses(Lookup):
                     found.append(
                         Reference(
                             self._location(path, occurrences, index),
-                            Level(answers[value].level),
+                            links.level(value),
                             occurrences.role[index],
                         )
                     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import stat
@@ -11,16 +10,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from tree_sitter import Tree
+from typing import TYPE_CHECKING
 
 from dsassist.index.facts import Facts, Occurrences, Scope, pack_meaning, unpack_meaning
+from dsassist.index.hashing import blake2b
 from dsassist.index.languages import language_of
 from dsassist.index.linkset import LinkSet
 from dsassist.index.module import Module
-from dsassist.index.resolve import Resolver
 from dsassist.index.scan import Files
 from dsassist.index.store import dependency_key
+
+if TYPE_CHECKING:
+    from tree_sitter import Tree
+
+    from dsassist.index.resolve import Resolver
 
 __all__ = ["Extracted", "Linker", "Modules", "digest", "empty_facts", "extract", "facts_of", "link", "read"]
 
@@ -45,7 +48,7 @@ class Extracted:
 
 def digest(source: bytes) -> bytes:
     """Tells contents apart."""
-    return hashlib.blake2b(source, digest_size=16).digest()
+    return blake2b(source, digest_size=16).digest()
 
 
 def empty_facts(language: str) -> Facts:
@@ -114,6 +117,11 @@ class Modules:
             self._kept.popitem(last=False)
         return module
 
+    def facts(self, path: str) -> Facts | None:
+        """The facts of a file that is in memory."""
+        module = self._kept.get(path)
+        return None if module is None else module.facts
+
     def holds(self, path: str) -> bool:
         """Is it in memory?"""
         return path in self._kept
@@ -144,6 +152,8 @@ class Linker:
     def __init__(
         self, root: Path, database: Path, paths: Iterable[tuple[int, str]], configuration: Iterable[str]
     ) -> None:
+        from dsassist.index.resolve import Resolver
+
         self.db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=20)
         self.ids = {path: file for file, path in paths}
         self.modules = Modules(self._blobs, keep=170)

@@ -19,11 +19,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dsassist.errors import DsassistError
+from dsassist.index.hashing import blake2b
 from dsassist.server.wire import Addresses, Cutter, Question, frame, is_own_pipe, path_of, references_text, reply
 from dsassist_model import paths
 
@@ -115,6 +115,7 @@ class Early:
         self._encoding = "utf-16"
         self._roots: list[Path] = []
         self._addresses: dict[Path, Addresses] = {}
+        self._places: dict[str, tuple[Path, str] | None] = {}
         self._options: Any = None
         self._asks = False
         self._configuration: tuple[Any] | None = None
@@ -237,7 +238,7 @@ class Early:
         self._send({"id": number, "result": result})
         self.handover.initialized_as = number
         self.handover.messages.append(body)
-        import dsassist.index  # noqa: F401 - while the client makes up its next message
+        import dsassist.index.first  # noqa: F401 - while the client makes up its next message
 
         return True
 
@@ -267,13 +268,13 @@ class Early:
 
     def _open(self) -> bool:
         """Open the indexes and compare them with the disk."""
-        from dsassist.index import Index
+        from dsassist.index.first import First
 
         limits = self.handover.limits = self._limits()
         if limits is None:
             return False
         for root in self._roots:
-            made = self.handover.indexes[root] = Index.open(root, paths.cache_dir(), limits, encoding=self._encoding)  # type: ignore[arg-type]
+            made = self.handover.indexes[root] = First(root, paths.cache_dir(), limits, self._encoding)  # type: ignore[arg-type]
             if not made.catch_up(MOST_CHANGED):
                 return False
         return True
@@ -296,10 +297,15 @@ class Early:
 
     def _place(self, uri: str) -> tuple[Path, str] | None:
         """The innermost root of a document, and its path there."""
-        from dsassist.index.languages import language_of
+        if uri not in self._places:
+            self._places[uri] = self._find_place(uri)
+        return self._places[uri]
+
+    def _find_place(self, uri: str) -> tuple[Path, str] | None:
+        from dsassist.index.languages import is_source
 
         file = path_of(uri)
-        if file is None or language_of(file.name) is None:
+        if file is None or not is_source(file.name):
             return None
         inside = [root for root in self._roots if file.is_relative_to(root)]
         if not inside:
@@ -312,7 +318,9 @@ class Early:
         if place is None:
             return None
         root, path = place
-        found = self.handover.indexes[root].references(path, question.line, question.character, include_possible=False)
+        found = self.handover.indexes[root].references(
+            path, question.line, question.character, include_possible=False, described=False
+        )
         if found.pending:
             return None
         return references_text(found.references, question.declared, self._addresses[root])

@@ -12,7 +12,7 @@ from lsprotocol import types
 
 from dsassist.errors import DsassistError, IndexingError, WorkspaceError
 from dsassist.index import Index, Limits, References
-from dsassist.index.languages import all_languages, language_of
+from dsassist.index.languages import all_languages, is_source
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.progress import Progress
@@ -27,6 +27,7 @@ SCAN_SECONDS = 10.0
 """How long a question waits for the first look at the disk."""
 SETTLE_SECONDS = 60.0
 """How long a rename waits for the index to be whole."""
+_MOST_PLACES = 10_000
 QUIET_SECONDS = 0.2
 """Of no typing, before a changed buffer is read without being asked for."""
 
@@ -99,7 +100,9 @@ class Folder:
         await self.current()
         found = self.index.references_at_hand(path, line, column)
         if found is None:
-            found = await asyncio.to_thread(self.index.references, path, line, column, include_possible=False)
+            found = await asyncio.to_thread(
+                self.index.references, path, line, column, include_possible=False, described=False
+            )
         return found
 
     @property
@@ -114,6 +117,8 @@ class Indexes:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._folders: dict[Path, Folder] = {}
+        self._places: dict[str, tuple[Folder, str] | None] = {}
+        """What ``folder_of`` found, until folders come or go."""
         self._timer: asyncio.TimerHandle | None = None
         self._started = asyncio.Event()
 
@@ -130,6 +135,13 @@ class Indexes:
 
     def folder_of(self, uri: str) -> tuple[Folder, str] | None:
         """The folder and the path in it of a document, None where no index has it."""
+        if uri not in self._places:
+            if len(self._places) > _MOST_PLACES:
+                self._places.clear()
+            self._places[uri] = self._find(uri)
+        return self._places[uri]
+
+    def _find(self, uri: str) -> tuple[Folder, str] | None:
         if not uri.startswith("file:") or not self._folders:
             return None
         file = self._server.documents.any_document(uri).file
@@ -140,7 +152,7 @@ class Indexes:
             path = folder.relative(file)
             if path is not None and (best is None or len(path) < len(best[1])):
                 best = (folder, path)
-        if best is None or language_of(best[1]) is None:
+        if best is None or not is_source(best[1]):
             return None
         return best
 
@@ -179,11 +191,12 @@ class Indexes:
             if early is not None and (early.limits != limits or early.encoding != name):
                 await asyncio.to_thread(early.close)
                 early = None
-            index = early or await asyncio.to_thread(_open, root, limits, name)
+            index = early.whole() if early is not None else await asyncio.to_thread(_open, root, limits, name)
         except (WorkspaceError, IndexingError) as error:
             self._server.tell_once(str(error))
             return
         folder = self._folders[root] = Folder(root, index)
+        self._places.clear()
         for document in self._server.documents.open_documents:
             self.opened(document)
         self._server.background(self._update(folder))
@@ -191,6 +204,7 @@ class Indexes:
     async def remove(self, root: Path) -> None:
         """Close the index of a folder."""
         folder = self._folders.pop(root, None)
+        self._places.clear()
         if folder is not None:
             folder.stopped = True
             async with folder.updating:

@@ -29,7 +29,7 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol
 
 from dsassist.server.early import remember
-from dsassist.server.wire import Question, reply
+from dsassist.server.wire import Question, Ready, reply
 
 __all__ = [
     "DID_ACCEPT",
@@ -187,6 +187,9 @@ class Protocol(LanguageServerProtocol):
             remember(asked, plain)
             if self.initialized_as is not None:
                 return  # the client has had its answer
+        if isinstance(result, Ready) and error is None and self.writer is not None:
+            self.writer.write(reply(msg_id, result))
+            return
         super()._send_response(msg_id, result, error)
 
     def handle_message(self, message: Any) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
+_COLLECT = (50_000, 20, 50)
+
+
 def serve(*, log_file: Path | None = None, verbose: bool = False) -> None:
     """Serve on stdin and stdout until the client says exit or closes stdin.
 
@@ -37,6 +40,8 @@ def serve(*, log_file: Path | None = None, verbose: bool = False) -> None:
     server = made[0] if made else create_server()
     gc.enable()
     gc.freeze()
+    # Syntax trees and facts are many small objects, next to none of them in circles.
+    gc.set_threshold(*_COLLECT)
     run(server, channel, handover, log_file=log_file, verbose=verbose)
 
 

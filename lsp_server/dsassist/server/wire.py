@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import quote_from_bytes, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from dsassist.index import Reference
+    from dsassist.index import Location, Reference
 
-__all__ = ["Addresses", "Cutter", "Question", "frame", "is_own_pipe", "path_of", "references_text", "reply"]
+__all__ = [
+    "Addresses",
+    "Cutter",
+    "Question",
+    "Ready",
+    "frame",
+    "is_own_pipe",
+    "path_of",
+    "range_text",
+    "references_text",
+    "reply",
+]
 
 
 class Question(NamedTuple):
@@ -107,6 +118,20 @@ def reply(number: Any, result: str) -> bytes:
     return frame(f'{{"id": {json.dumps(number)}, "jsonrpc": "2.0", "result": {result}}}')
 
 
+class Ready(str):
+    """The result of a request as JSON: nothing is left to be made of it."""
+
+    __slots__ = ()
+
+
+def range_text(place: Location) -> str:
+    """A place's range as JSON."""
+    return (
+        f'{{"start": {{"line": {place.line}, "character": {place.column}}}, '
+        f'"end": {{"line": {place.end_line}, "character": {place.end_column}}}}}'
+    )
+
+
 def references_text(references: Iterable[Reference], declared: bool, addresses: Addresses) -> str:
     """References as JSON, with the definition or without."""
     out = []
@@ -114,11 +139,7 @@ def references_text(references: Iterable[Reference], declared: bool, addresses: 
         if not declared and item.is_definition:
             continue
         place = item.location
-        out.append(
-            f'{{"uri": {addresses[place.path]}, "range": '
-            f'{{"start": {{"line": {place.line}, "character": {place.column}}}, '
-            f'"end": {{"line": {place.end_line}, "character": {place.end_column}}}}}}}'
-        )
+        out.append(f'{{"uri": {addresses[place.path]}, "range": {range_text(place)}}}')
     return f"[{', '.join(out)}]"
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from dsassist.index.evaluate.questions import Entity, Questions
 from dsassist.index.facts import OF_CLASS, Import
-from dsassist.index.languages import Found, language_of
+from dsassist.index.languages import is_source
+from dsassist.index.languages.base import Found
 from dsassist.index.model import Kind, Op
 from dsassist.index.module import Module
 from dsassist.index.types import (
@@ -313,4 +314,4 @@ def _as_module(found: Found) -> tuple[Entity, ...]:
 def _stem(module: str) -> str:
     """What a module's file or folder is called."""
     last = module.rstrip("/").replace("::", "/").rpartition("/")[2]
-    return last.partition(".")[0] if "/" in module or language_of(last) is not None else last.rpartition(".")[2]
+    return last.partition(".")[0] if "/" in module or is_source(last) else last.rpartition(".")[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsassist.index.languages import FileSet
+from dsassist.index.languages.base import FileSet
 from dsassist.index.memo import Memo
 from dsassist.index.model import Kind, Op
 from dsassist.index.module import Module

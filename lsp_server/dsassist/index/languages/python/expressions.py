@@ -17,6 +17,7 @@ from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 
 __all__ = ["Expressions"]
 
+_CLASS, _ATTR, _CALL = int(ScopeKind.CLASS), int(Op.ATTR), int(Op.CALL)
 _LISTS = frozenset({b"list", b"set", b"tuple", b"sorted", b"reversed", b"frozenset", b"iter"})
 _TYPING = frozenset(
     {
@@ -58,7 +59,7 @@ class Expressions(Targets):
         scope = builder.scope
         name = builder.name(builder.source[node.start_byte : node.end_byte])
         # In a class body a name is the enclosing scope's until the class has bound it (``Error = Error``).
-        if builder.scope_kinds[scope] == ScopeKind.CLASS and (scope, name) not in builder.bound:
+        if builder.scope_kinds[scope] == _CLASS and (scope, name) not in builder.bound:
             scope = builder.scope_parents[scope]
         builder.read(node, Role.TYPE if self.in_type else 0, scope)
         if self.in_type and builder.text(node) == b"Self" and (own := self.own_type(name)) >= 0:
@@ -82,7 +83,7 @@ class Expressions(Targets):
             key = self.plain(node)
             if key in self.flow:
                 return self.flow[key]
-        return builder.on(Op.ATTR, receiver, builder.name(builder.text(name)))
+        return builder.on(_ATTR, receiver, builder.name(builder.text(name)))
 
     def call(self, node: Node) -> int:
         builder = self.builder
@@ -120,7 +121,7 @@ class Expressions(Targets):
             special = self.special(text, values, arguments)
             if special is not None:
                 return special
-        return builder.on(Op.CALL, callee, first)
+        return builder.on(_CALL, callee, first)
 
     def mark_call(self) -> None:
         """The last name reported is what is called."""
