@@ -17,13 +17,14 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from dsassist.errors import DsassistError
 from dsassist.index.hashing import blake2b
+from dsassist.server.texts import Encoding, Lines, join_surrogates
 from dsassist.server.wire import Addresses, Cutter, Question, frame, is_own_pipe, path_of, references_text, reply
 from dsassist_model import paths
 
@@ -92,12 +93,45 @@ def remember(params: Mapping[str, Any], result: Any) -> None:
         return
 
 
+def changed(text: str, changes: Sequence[Mapping[str, Any]], encoding: Encoding) -> str:
+    """A document's text after ``contentChanges``.
+
+    Raises:
+        KeyError, TypeError: they are not as LSP has them.
+    """
+    for change in changes:
+        where, text_now = change.get("range"), change["text"]
+        if not isinstance(text_now, str):
+            raise TypeError
+        if where is not None:
+            lines = Lines(text, encoding)
+            ends = [lines.at(int(at["line"]), int(at["character"])) for at in (where["start"], where["end"])]
+            text_now = text[: min(ends)] + text_now + text[max(ends) :]
+        text = join_surrogates(text_now)
+    return text
+
+
 def _is_request(body: bytes) -> bool:
     try:
         data = json.loads(body)
     except ValueError:
         return False
     return isinstance(data, dict) and "id" in data and "method" in data and data["method"] != "shutdown"
+
+
+class _Shown(NamedTuple):
+    """A document and its text."""
+
+    uri: str
+    text: str
+
+
+class _Asked(NamedTuple):
+    """A question, its request's id and the message as it came."""
+
+    number: Any
+    question: Question
+    body: bytes
 
 
 class Early:
@@ -108,11 +142,12 @@ class Early:
         self.sink = sink
         self.handover = Handover()
         self._cutter = Cutter(self._take)
-        self._todo: list[bytes] = []
+        self._left = False
+        """Some message waits for the server."""
         self._loader = threading.Thread(target=load, name="load", daemon=True)
         self._loading = False
         self._going = True
-        self._encoding = "utf-16"
+        self._encoding: Encoding = "utf-16"
         self._roots: list[Path] = []
         self._addresses: dict[Path, Addresses] = {}
         self._places: dict[str, tuple[Path, str] | None] = {}
@@ -120,9 +155,11 @@ class Early:
         self._asks = False
         self._configuration: tuple[Any] | None = None
         """What the client said its settings are, once it has."""
-        self._opened: list[tuple[str, str]] = []
-        """Documents that the indexes have not been told yet."""
-        self._questions: list[tuple[Any, Question, bytes]] = []
+        self._texts: dict[str, str] = {}
+        """Open documents."""
+        self._todo: list[_Shown | _Asked] = []
+        """What the indexes have not been told or asked yet. An answer is about the texts as they were at its question.
+        """
         self._initialized = False
 
     def run(self) -> Handover:
@@ -141,7 +178,7 @@ class Early:
                     break
                 self._cutter.add(data)
             if self._initialized and (self._configuration is not None or not self._asks):
-                if self._questions or self._going:
+                if self._todo or self._going:
                     self._going = self._work() and self._going
                 if quiet >= QUIET_TURNS:
                     self._load()
@@ -151,7 +188,6 @@ class Early:
             self._load()
             self._loader.join()
         sys.setswitchinterval(interval)
-        self.handover.messages += [body for _, _, body in self._questions] + self._todo
         self.handover.rest = self._cutter.rest()
         return self.handover
 
@@ -167,7 +203,8 @@ class Early:
         understands may change what is true, so that everything after it is the server's."""
         if not self._going or not self._message(body):
             self._going = self._going and self.handover.initialized_as is not None and _is_request(body)
-            self._todo.append(body)
+            self._left = True
+            self.handover.messages.append(body)
             if self._going:
                 self._load()
 
@@ -197,24 +234,39 @@ class Early:
         elif method == "textDocument/didOpen":
             try:
                 document = data["params"]["textDocument"]
-                self._opened.append((document["uri"], document["text"]))
+                self._shown(document["uri"], document["text"])
+            except (KeyError, TypeError):
+                return False
+        elif method == "textDocument/didChange":
+            try:
+                document, changes = data["params"]["textDocument"]["uri"], data["params"]["contentChanges"]
+                self._shown(document, changed(self._texts[document], changes, self._encoding))
             except (KeyError, TypeError):
                 return False
         elif method == "textDocument/references":
             question_asked = Question.of(params)
             if question_asked is None or number is None:
                 return False
-            self._questions.append((number, question_asked, body))
-            return True
-        elif method == "shutdown" and not self._questions and not self._todo:
+            self._todo.append(_Asked(number, question_asked, body))
+        elif method == "shutdown" and not self._left and not any(isinstance(item, _Asked) for item in self._todo):
             self._send({"id": number, "result": None})
             return True
-        elif method == "exit" and not self._todo:
+        elif method == "exit" and not self._left:
             self.handover.finished, self._going = True, False
         elif method != "$/setTrace":
             return False
         self.handover.messages.append(body)
         return True
+
+    def _shown(self, uri: str, text: str) -> None:
+        """A document's text, from now on."""
+        if not isinstance(uri, str) or not isinstance(text, str):
+            raise TypeError
+        self._texts[uri] = text = join_surrogates(text)
+        last = self._todo[-1] if self._todo else None
+        if isinstance(last, _Shown) and last.uri == uri:
+            self._todo.pop()
+        self._todo.append(_Shown(uri, text))
 
     def _send(self, message: dict[str, Any]) -> None:
         self.sink.write(frame(json.dumps({"jsonrpc": "2.0", **message})))
@@ -249,19 +301,20 @@ class Early:
         try:
             if not self.handover.indexes and not self._open():
                 return False
-            while self._opened:
-                uri, text = self._opened.pop(0)
-                place = self._place(uri)
-                if place is not None:
-                    self.handover.indexes[place[0]].set_overlay(place[1], text)
-            while self._questions:
-                number, question, _ = self._questions[0]
-                answer = self._answer(question)
-                if answer is None:
-                    return False
-                self.sink.write(reply(number, answer))
-                self.sink.flush()
-                del self._questions[0]
+            while self._todo:
+                item = self._todo[0]
+                if isinstance(item, _Shown):
+                    place = self._place(item.uri)
+                    if place is not None:
+                        self.handover.indexes[place[0]].set_overlay(place[1], item.text)
+                else:
+                    answer = self._answer(item.question)
+                    if answer is None:
+                        return False
+                    self.sink.write(reply(item.number, answer))
+                    self.sink.flush()
+                    self.handover.messages.remove(item.body)
+                del self._todo[0]
         except DsassistError:
             return False
         return True
@@ -274,7 +327,7 @@ class Early:
         if limits is None:
             return False
         for root in self._roots:
-            made = self.handover.indexes[root] = First(root, paths.cache_dir(), limits, self._encoding)  # type: ignore[arg-type]
+            made = self.handover.indexes[root] = First(root, paths.cache_dir(), limits, self._encoding)
             if not made.catch_up(MOST_CHANGED):
                 return False
         return True

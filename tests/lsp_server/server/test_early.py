@@ -173,6 +173,49 @@ def test_the_open_buffer_counts_and_not_the_disk(root: Path) -> None:
     assert session.places == {2: [("a.py", 0), ("b.py", 3)]}
 
 
+def test_what_is_typed_counts_at_once(root: Path) -> None:
+    session = Session(root)
+    session.begin()
+    session.open("b.py", FILES["b.py"])
+    uri = (root / "b.py").as_uri()
+
+    def change(number: int, *changes: Any) -> None:
+        document = {"uri": uri, "version": number}
+        session.send("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
+        session.ask(number)
+
+    def at(line: int, character: int) -> dict[str, int]:
+        return {"line": line, "character": character}
+
+    session.ask(2)
+    change(3, {"range": {"start": at(1, 0), "end": at(1, 0)}, "text": "x = '\U0001f600'; Greeter\n"})
+    change(4, {"range": {"start": at(1, 0), "end": at(1, 10)}, "text": ""}, {"text": "from a import Greeter\n"})
+    change(5, {"range": {"start": at(9, 9), "end": at(9, 9)}, "text": "\nGreeter"})
+    session.send("exit")
+    handover = session.run()
+    assert session.places == {
+        2: [("a.py", 0), ("b.py", 0), ("b.py", 2)],
+        3: [("a.py", 0), ("b.py", 0), ("b.py", 1), ("b.py", 3)],
+        4: [("a.py", 0), ("b.py", 0)],
+        5: [("a.py", 0), ("b.py", 0), ("b.py", 2)],
+    }
+    assert methods(handover)[2:] == ["textDocument/didOpen", *["textDocument/didChange"] * 3, "exit"]
+
+
+@pytest.mark.parametrize("changes", [[{"range": {"start": 3}, "text": ""}], [{}], 4, [{"text": None}]])
+def test_a_change_that_makes_no_sense_is_left_to_the_server(root: Path, changes: Any) -> None:
+    session = Session(root)
+    session.begin()
+    session.open("a.py", FILES["a.py"])
+    session.send(
+        "textDocument/didChange", {"textDocument": {"uri": (root / "a.py").as_uri()}, "contentChanges": changes}
+    )
+    session.ask(2)
+    handover = session.run()
+    assert session.places == {}
+    assert methods(handover)[-2:] == ["textDocument/didChange", "textDocument/references"]
+
+
 def test_many_changes_are_left_to_the_server(root: Path) -> None:
     for number in range(30):
         (root / f"more{number}.py").write_text("from a import Greeter\n")
