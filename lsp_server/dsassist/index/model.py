@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 __all__ = [
     "Call",
@@ -226,8 +226,7 @@ class Level(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Location:
+class Location(NamedTuple):
     """A name's place. Lines and columns count from 0; columns in the unit the query asked for. ``path`` is relative,
     with ``/``."""
 
@@ -238,8 +237,7 @@ class Location:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One occurrence of a symbol and how it was resolved."""
 
     location: Location

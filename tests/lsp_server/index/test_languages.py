@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from dsassist.index.languages import all_languages, language_of
+from dsassist.index.languages import GRAMMARS, all_languages, by_name, is_wide, language_of
 
 PROJECTS: dict[str, dict[str, str]] = {
     "typescript": {
@@ -162,6 +163,20 @@ def test_broken_text_is_survived(language: Any) -> None:
         source = data[:end] + b"\xff(" + data[end : end + 20]
         facts = language.extract(path, source, language.parser(path).parse(source))
         assert len(facts.occurrences.name) == len(facts.occurrences.role)
+
+
+@pytest.mark.parametrize("language", all_languages(), ids=lambda language: language.name)
+def test_the_table_says_what_the_language_says(language: Any) -> None:
+    """Files are told apart without loading their language."""
+    assert by_name(language.name) is language
+    assert all(language_of(f"a{extension}") is language for extension in language.extensions)
+    assert is_wide(language.name) == language.wide_references
+
+
+def test_every_grammar_is_watched() -> None:
+    """A grammar that is exchanged makes another index: all that are loaded have to be among those looked at."""
+    all_languages()
+    assert {name for name in sys.modules if name.startswith("tree_sitter") and "." not in name} == set(GRAMMARS)
 
 
 def test_extensions_belong_to_one_language() -> None:
