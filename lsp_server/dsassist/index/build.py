@@ -205,8 +205,9 @@ class Build(State):
                     self._store.put_facts(file, item.occurrences, item.meaning)
                     _difference(names, file, old.nonlocal_names() if old else set(), set(item.names))
                     _difference(definitions, file, old.defined_names() if old else set(), set(item.definitions))
-                self._store.change_names(*names, defined=False)
-                self._store.change_names(*definitions, defined=True)
+                if not self._store.first_names(names[0], definitions[0]):
+                    self._store.change_names(*names, defined=False)
+                    self._store.change_names(*definitions, defined=True)
                 self._names_added(definitions[0])
                 self._store.unlink(self._rows[path].id for path in stale if path in self._rows)
             for item in fresh:

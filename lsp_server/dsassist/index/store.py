@@ -270,6 +270,18 @@ class Store:
 
     # Names
 
+    def first_names(self, used: dict[str, list[int]], defined: dict[str, list[int]]) -> bool:
+        """As ``change_names`` twice, where there are none yet, so that nothing has to be looked up. False, with nothing
+        done, where there are some."""
+        if self.db.execute("SELECT 1 FROM names LIMIT 1").fetchone() is not None:
+            return False
+        rows = []
+        for name in sorted(used.keys() | defined.keys()):
+            files, definitions = array("I", sorted(used.get(name, ()))), array("I", sorted(defined.get(name, ())))
+            rows.append((name, files.tobytes(), definitions.tobytes()))
+        self.db.executemany("INSERT INTO names VALUES (?, ?, ?)", rows)
+        return True
+
     def change_names(self, added: dict[str, list[int]], removed: dict[str, list[int]], defined: bool) -> None:
         """Add and remove files under names: of definitions, or of any use."""
         column = "definitions" if defined else "files"
