@@ -12,11 +12,15 @@ from typing import Any
 
 from dsassist.index.builder import children
 from dsassist.index.facts import Facts
-from dsassist.index.model import Kind, Op
+from dsassist.index.model import Kind, Op, Role
 from dsassist.index.module import Module
 
 __all__ = ["touched_names"]
 
+_NAME, _GLOBAL, _IMPORT, _ATTR, _BUILTIN = map(int, (Op.NAME, Op.GLOBAL, Op.IMPORT, Op.ATTR, Op.BUILTIN))
+_OF_SCOPE = frozenset({Op.SELF, Op.CLASS_OF_SCOPE, Op.SUPER, Op.OBJECT})
+_WITH_DETAIL = frozenset({Op.ITEM, Op.ARGUMENT, Op.GIVEN})
+_OF_PARTS = frozenset({Op.UNION, Op.TUPLE})
 _Numbers = dict[Hashable, int]
 
 _IMPLIED = frozenset({"constructor", "new", "operator", "call", "iterator", "next"})
@@ -37,20 +41,27 @@ def touched_names(old: Facts, new: Facts) -> frozenset[str] | None:
     touched |= _exported_differently(old, new, before, after)
     if not touched:
         return frozenset()
-    mentions: dict[str, set[str]] = {}
-    for entries in (before, after):
-        for name, mentioned in entries.mentions.items():
-            for other in mentioned:
-                mentions.setdefault(other, set()).add(name.rpartition(".")[2])
-    stack = list(touched)
-    while stack:
-        for name in mentions.get(stack.pop(), ()):
-            if name not in touched:
-                touched.add(name)
-                stack.append(name)
+    if not all(_is_alone(facts, name) for name in touched for facts in (old, new)):
+        mentions: dict[str, set[str]] = {}
+        for entries in (before, after):
+            for name, mentioned in entries.mentions().items():
+                for other in mentioned:
+                    mentions.setdefault(other, set()).add(name.rpartition(".")[2])
+        stack = list(touched)
+        while stack:
+            for name in mentions.get(stack.pop(), ()):
+                if name not in touched:
+                    touched.add(name)
+                    stack.append(name)
     if any(name in _IMPLIED or name.startswith("__") for name in touched):
         return None
     return frozenset(touched)
+
+
+def _is_alone(facts: Facts, name: str) -> bool:
+    """Does the file have the name nowhere, or only where it is defined? Then nothing in it can mention it."""
+    places = facts.occurrences.named(name)
+    return not places or (len(places) == 1 and bool(facts.occurrences.role[places[0]] & Role.DEFINITION))
 
 
 def _frame(facts: Facts) -> Any:
@@ -76,9 +87,9 @@ class _Entries:
     def __init__(self, facts: Facts, numbers: _Numbers) -> None:
         self._module = Module("", facts)
         self._numbers = numbers
-        self._expressions: dict[int, tuple[int, frozenset[str]]] = {}
+        self._expressions: dict[int, int] = {}
+        self._added: list[int] = []
         self.values: dict[str, list[int]] = {}
-        self.mentions: dict[str, set[str]] = {}
         scopes = facts.scopes
         seen = {
             index
@@ -106,64 +117,89 @@ class _Entries:
     def _number(self, key: Hashable) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
 
+    def mentions(self) -> dict[str, set[str]]:
+        """The names that each entry mentions."""
+        module = self._module
+        known: dict[int, frozenset[str]] = {}
+        found: dict[str, set[str]] = {}
+        for index in self._added:
+            mentioned = found.setdefault(module.qualified(index), set())
+            mentioned.update(map(module.name, module.symbols[index].parameters))
+            for expr in self._parts(index):
+                if expr >= 0:
+                    mentioned |= self._names(expr, known)
+        return found
+
+    def _parts(self, index: int) -> list[int]:
+        """The expressions of an entry, kinds apart."""
+        symbol, scopes = self._module.symbols[index], self._module.facts.scopes
+        return [symbol.annotation, -1, *symbol.values, -1, *(base for at in symbol.bodies for base in scopes[at].bases)]
+
     def _add(self, index: int) -> None:
         module = self._module
         symbol = module.symbols[index]
         qualified = module.qualified(index)
-        mentioned: set[str] = {module.name(parameter) for parameter in symbol.parameters}
-        parts: list[int] = []
-        bases = [base for body in symbol.bodies for base in module.facts.scopes[body].bases]
-        for expr in (symbol.annotation, -1, *symbol.values, -1, *bases):
-            number, names = self._render(expr) if expr >= 0 else (-1, frozenset[str]())
-            parts.append(number)
-            mentioned |= names
+        self._added.append(index)
         key = (
             qualified,
             symbol.kind,
             symbol.flags,
-            tuple(parts),
-            tuple(module.name(parameter) for parameter in symbol.parameters),
-            tuple(module.scope_path(body) for body in symbol.bodies),
+            tuple([self._render(expr) if expr >= 0 else -1 for expr in self._parts(index)]),
+            tuple(map(module.name, symbol.parameters)),
+            tuple(map(module.scope_path, symbol.bodies)),
         )
         self.values.setdefault(qualified, []).append(self._number(key))
-        self.mentions.setdefault(qualified, set()).update(mentioned)
 
-    def _render(self, expr: int) -> tuple[int, frozenset[str]]:
-        """An expression's number, and the names that it mentions."""
+    def _render(self, expr: int) -> int:
+        """An expression's number."""
         found = self._expressions.get(expr)
         if found is None:
             found = self._expressions[expr] = self._rendered(expr)
         return found
 
-    def _rendered(self, expr: int) -> tuple[int, frozenset[str]]:
+    def _rendered(self, expr: int) -> int:
         module = self._module
         op, a, b = module.facts.expressions[expr]
-        if op == Op.NAME:
+        if op == _NAME:
             if a not in self._seen:  # a local: what it is counts as well
                 self._seen.add(a)
                 self._todo.append(a)
-            return self._number((op, module.qualified(a))), frozenset({module.name(a)})
-        if op == Op.GLOBAL:
-            name, path = module.names[a], module.scope_path(module.enclosing_class(b))
-            return self._number((op, name, path)), frozenset({name})
-        if op == Op.IMPORT:
-            entry = module.facts.imports[a]
-            return self._number((op, tuple(entry))), frozenset({entry.name})
-        if op in (Op.SELF, Op.CLASS_OF_SCOPE, Op.SUPER, Op.OBJECT):
-            path = module.scope_path(a)
-            return self._number((op, path, b)), frozenset({path.rpartition(".")[2]})
-        parts = [self._render(part) for part in children((op, a, b))]
-        names = frozenset().union(*(names for _, names in parts)) if parts else frozenset[str]()
+            return self._number((op, module.qualified(a)))
+        if op == _GLOBAL:
+            return self._number((op, module.names[a], module.scope_path(module.enclosing_class(b))))
+        if op == _IMPORT:
+            return self._number((op, tuple(module.facts.imports[a])))
+        if op in _OF_SCOPE:
+            return self._number((op, module.scope_path(a), b))
         detail: Any = ""
-        if op == Op.ATTR:
+        if op == _ATTR:
             detail = module.names[b]
-            names |= {detail}
-        elif op == Op.BUILTIN:
+        elif op == _BUILTIN:
             detail = (a, tuple(part < 0 for part in b))
-        elif op in (Op.ITEM, Op.ARGUMENT, Op.GIVEN):
+        elif op in _WITH_DETAIL:
             detail = b
         elif op == Op.SIGNATURE:
             detail = (a < 0, tuple(part < 0 for part in b))
-        elif op in (Op.UNION, Op.TUPLE):
+        elif op in _OF_PARTS:
             detail = tuple(part < 0 for part in a)
-        return self._number((op, detail, tuple(number for number, _ in parts))), names
+        return self._number((op, detail, tuple(map(self._render, children((op, a, b))))))
+
+    def _names(self, expr: int, known: dict[int, frozenset[str]]) -> frozenset[str]:
+        """The names that an expression mentions."""
+        found = known.get(expr)
+        if found is None:
+            module = self._module
+            op, a, b = module.facts.expressions[expr]
+            if op == _NAME:
+                found = frozenset({module.name(a)})
+            elif op == _GLOBAL:
+                found = frozenset({module.names[a]})
+            elif op == _IMPORT:
+                found = frozenset({module.facts.imports[a].name})
+            elif op in _OF_SCOPE:
+                found = frozenset({module.scope_path(a).rpartition(".")[2]})
+            else:
+                own = (module.names[b],) if op == _ATTR else ()
+                found = frozenset(own).union(*(self._names(part, known) for part in children((op, a, b))))
+            known[expr] = found
+        return found
