@@ -27,9 +27,10 @@ SCAN_SECONDS = 10.0
 """How long a question waits for the first look at the disk."""
 SETTLE_SECONDS = 60.0
 """How long a rename waits for the index to be whole."""
-_MOST_PLACES = 10_000
 QUIET_SECONDS = 0.2
 """Of no typing, before a changed buffer is read without being asked for."""
+_MOST_PLACES = 10_000
+"""Addresses whose folder is remembered."""
 
 _T = TypeVar("_T")
 
