@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dsassist_kernels.packed_head import SplitHead
-from dsassist_kernels.packed_linear import available, pack, packed_linear
+from dsassist_kernels.packed_linear import Format, available, pack, packed_linear
 
 compiled_only = pytest.mark.skipif(not available(), reason="needs a C compiler")
 
@@ -19,7 +19,7 @@ def test_the_largest_is_found(k: int, peak: float) -> None:
     weight, x = torch.randn(4096, k), torch.randn(21, k)
     for row in range(21):  # each row has a product that stands out by so much, more or less
         weight[row * 100] = weight[row * 100] + peak * x[row] / k**0.5
-    packed = pack(weight, 8)
+    packed = pack(weight, Format(8))
     head = SplitHead.of(packed)
     assert head is not None
     exact, found = packed_linear(x, packed), head(x, everything=False)
@@ -36,7 +36,7 @@ def test_the_largest_is_found(k: int, peak: float) -> None:
 @compiled_only
 def test_a_row_is_alone() -> None:
     torch.manual_seed(1)
-    head = SplitHead.of(pack(torch.randn(2048, 256), 8))
+    head = SplitHead.of(pack(torch.randn(2048, 256), Format(8)))
     assert head is not None
     x = torch.randn(19, 256)
     together = head(x, everything=False)
@@ -50,7 +50,7 @@ def test_the_bound_holds_where_it_is_tight() -> None:
     torch.manual_seed(2)
     weight = torch.randn(1, 128).expand(512, 128).clone()
     weight += 0.004 * torch.randn(512, 128)
-    packed = pack(weight, 8)
+    packed = pack(weight, Format(8))
     head = SplitHead.of(packed)
     assert head is not None
     for scale in (1e-20, 1.0, 1e20):
@@ -64,11 +64,11 @@ def test_the_bound_holds_where_it_is_tight() -> None:
 def test_tiny_scales_and_those_that_are_too_large() -> None:
     torch.manual_seed(3)
     weight = torch.randn(64, 128) * torch.logspace(-8, 2, 64)[:, None]
-    packed = pack(weight, 8)
+    packed = pack(weight, Format(8))
     head = SplitHead.of(packed)
     assert head is not None
     x = torch.randn(5, 128)
     assert torch.equal(head(x), packed_linear(x, packed))
     assert torch.equal(head(x, everything=False).argmax(-1), packed_linear(x, packed).argmax(-1))
-    assert SplitHead.of(pack(torch.full((64, 128), 1e6), 8)) is None
-    assert SplitHead.of(pack(weight, 6)) is None
+    assert SplitHead.of(pack(torch.full((64, 128), 1e6), Format(8))) is None
+    assert SplitHead.of(pack(weight, Format(6))) is None

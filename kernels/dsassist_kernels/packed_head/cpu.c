@@ -4,6 +4,8 @@
 #include "../packed_linear/packed.h"
 
 #define PART (LINE * 9)
+#define WHOLE 17 /* lines of a tile of eight bits */
+#define UPPER 9
 #define MIDDLE 7.5f /* of the lower part */
 #define SCORED 8
 
@@ -23,7 +25,7 @@ static int sixteenfold(uint16_t h) {
 int split_head(const uint8_t *w, uint8_t *upper, uint8_t *lower, float *error, float *rounding, int64_t n, int64_t k) {
   for (int64_t block = 0; block < n / ROWS; block++) {
     float squares[ROWS] = {0}, scales[ROWS] = {0};
-    for (int64_t i = 0; i < k / TILE; i++, w += tile_bytes(8), upper += PART, lower += PART) {
+    for (int64_t i = 0; i < k / TILE; i++, w += tile_bytes(WHOLE), upper += PART, lower += PART) {
       memcpy(lower, w, PART);
       memcpy(upper + LINE, w + PART, PART - LINE);
       for (int half = 0; half < 2; half++)
@@ -66,8 +68,8 @@ typedef struct {
 static void assemble(const scoring *z, int64_t block, int64_t tiles, uint8_t *w) {
   const uint8_t *u = z->upper + block * tiles * PART, *l = z->lower + block * tiles * PART;
   for (int64_t i = 0; i < tiles; i++) {
-    memcpy(w + i * tile_bytes(8), l + i * PART, PART);
-    memcpy(w + i * tile_bytes(8) + PART, u + i * PART + LINE, PART - LINE);
+    memcpy(w + i * tile_bytes(WHOLE), l + i * PART, PART);
+    memcpy(w + i * tile_bytes(WHOLE) + PART, u + i * PART + LINE, PART - LINE);
   }
 }
 
@@ -76,7 +78,7 @@ static void score_blocks(void *context, int64_t number) {
   scoring *z = context;
   const activations *a = z->a;
   int64_t tiles = a->k / TILE, groups = a->k / GROUP, at = z->row / ROWS * groups * ROWS, lane = z->row % ROWS;
-  uint8_t *w = own_memory((size_t)(tiles * tile_bytes(8) + AHEAD));
+  uint8_t *w = own_memory((size_t)(tiles * tile_bytes(WHOLE) + AHEAD));
   float out[ROWS * ROWS];
   if (!w) {
     z->failed = 1;
@@ -86,13 +88,13 @@ static void score_blocks(void *context, int64_t number) {
     int64_t block = z->blocks ? z->blocks[n] : n;
     assemble(z, block, tiles, w);
     if (z->blocks) {
-      panel_dot(8, 1, w, a->q + (at + lane) * GROUP, a->s + at + lane, a->c + at + lane, tiles, out);
+      panel_dot(WHOLE, 1, w, a->q + (at + lane) * GROUP, a->s + at + lane, a->c + at + lane, tiles, out);
       memcpy(z->y + block * ROWS, out, ROWS * sizeof(float));
       continue;
     }
     for (int64_t first = 0; first < a->m; first += ROWS) {
       int64_t left = a->m - first < ROWS ? a->m - first : ROWS, from = first * groups;
-      panel_dot(8, left, w, a->q + from * GROUP, a->s + from, a->c + from, tiles, out);
+      panel_dot(WHOLE, left, w, a->q + from * GROUP, a->s + from, a->c + from, tiles, out);
       for (int64_t i = 0; i < left; i++) memcpy(z->y + (first + i) * z->n + block * ROWS, out + i * ROWS, ROWS * sizeof(float));
     }
   }
@@ -109,16 +111,16 @@ static int score(scoring *z, int64_t count) {
    scratch: activation_bytes(m, k); more: 4 bytes for each group of its panels, and 8 for each block. Returns 0, or -1 without memory. */
 int head_scores(const float *x, const uint8_t *upper, const uint8_t *lower, const float *error, const float *rounding, float *y,
                 void *scratch, void *more, int64_t m, int64_t n, int64_t k, int64_t everything) {
-  activations a = placed(scratch, m, k), b = a;
+  activations a = placed(scratch, m, k, WHOLE), b = a;
   int64_t groups = k / GROUP, all = n / ROWS, panels = (m + ROWS - 1) / ROWS, *blocks = more;
-  quantize(&a, x, 0, 0.0f, 128.0f);
+  quantize(&a, x, 0, 0.0f);
   b.c = (int32_t *)(blocks + all);
   for (int64_t i = 0; i < panels * groups * ROWS; i++) b.c[i] = (int32_t)lrintf((float)a.c[i] * ((8.0f - MIDDLE / 16.0f) / 128.0f));
   if (everything) {
     scoring z = {&a, upper, lower, 0, 0, 0, n, y, 0};
     return score(&z, all);
   }
-  if (multiply_rows(&b, upper, 4, 0, 0, y, n)) return -1;
+  if (multiply_rows(&b, upper, UPPER, 0, 0, y, n)) return -1;
   for (int64_t i = 0; i < m; i++) {
     float *row = y + i * n, top = -INFINITY, norm = 0.0f, scales = 0.0f;
     scoring z = {&a, upper, lower, blocks, i, 0, n, row, 0};

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels import native
-from dsassist_kernels.packed_linear import ROWS, TILE, bits_of_tile, tile_bytes
+from dsassist_kernels.packed_linear import ROWS, TILE, Format, tile_bytes
 from dsassist_kernels.packed_linear.cpu import activation_bytes
 
 __all__ = ["head_scores", "split"]
@@ -20,10 +20,10 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 def split(packed: Tensor) -> tuple[Tensor, ...] | None:
     """See ``dsassist_kernels.packed_head.SplitHead``; None where it cannot be split."""
     lib = native.compiled(_SOURCE)
-    if lib is None or bits_of_tile(packed.shape[2]) != 8:
+    if lib is None or packed.shape[2] != tile_bytes(Format(8)):
         return None
     blocks, tiles = packed.shape[:2]
-    parts = [torch.empty(blocks, tiles, tile_bytes(4), dtype=torch.uint8) for _ in range(2)]
+    parts = [torch.empty(blocks, tiles, tile_bytes(Format(4)), dtype=torch.uint8) for _ in range(2)]
     norms = [torch.empty(blocks * ROWS) for _ in range(2)]
     sizes = map(ctypes.c_int64, (blocks * ROWS, tiles * TILE))
     failed = lib.split_head(*map(native.pointer, (packed, *parts, *norms)), *sizes)

@@ -1,7 +1,8 @@
 """Linear and gated feed-forward layers with weights packed in 4, 5, 6 or 8 bits, activations in int8.
 
-Weights and activations have a scale for every 32 columns, so that an outlier costs only its neighbours precision. On a
-CPU that leaves fewer bytes to read a token than INT8 by row, and no second digit of the activations is needed.
+Activations have a scale for every 32 columns, weights for every 32 or 16 and perhaps a base beside it: an outlier costs
+only its neighbours precision, and what a GGUF file holds is met on its own grid. On a CPU that leaves fewer bytes to
+read a token than INT8 by row, and no second digit of the activations is needed.
 The norm before a layer and the sum after it are part of the operation: for one token each would be a pass of its own.
 """
 
@@ -14,14 +15,27 @@ from torch import Tensor
 
 from dsassist_kernels.packed_linear import cpu, reference
 from dsassist_kernels.packed_linear.cpu import available, cheap_rows
-from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile, pack, tile_bytes, unpack
+from dsassist_kernels.packed_linear.reference import (
+    FORMATS,
+    ROWS,
+    TILE,
+    Format,
+    Grid,
+    format_of_tile,
+    pack,
+    tile_bytes,
+    unpack,
+)
 
 __all__ = [
+    "FORMATS",
     "ROWS",
     "TILE",
+    "Format",
+    "Grid",
     "available",
-    "bits_of_tile",
     "cheap_rows",
+    "format_of_tile",
     "pack",
     "packed_linear",
     "packed_mlp",

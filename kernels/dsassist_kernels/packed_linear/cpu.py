@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels import native
-from dsassist_kernels.packed_linear.reference import ROWS, TILE, bits_of_tile
+from dsassist_kernels.packed_linear.reference import ROWS, TILE, format_of_tile
 
 __all__ = ["activation_bytes", "available", "cheap_rows", "packed_linear", "packed_mlp", "rows"]
 
@@ -39,7 +39,7 @@ def packed_linear(
     y = torch.empty(m, n)
     scratch = torch.empty(activation_bytes(m, k), dtype=torch.uint8)
     tensors = map(native.pointer, (x, norm, packed, bias, residual, y, scratch))
-    sizes = map(ctypes.c_int64, (m, n, k, bits_of_tile(packed.shape[2])))
+    sizes = map(ctypes.c_int64, (m, n, k, format_of_tile(packed.shape[2]).lines))
     if m and lib.packed_linear(*tensors, *sizes, ctypes.c_float(eps)):
         raise MemoryError("no memory for a block of weights")
     return y
@@ -57,7 +57,8 @@ def packed_mlp(
     y = torch.empty(m, k)
     scratch = torch.empty(activation_bytes(m, k) + activation_bytes(m, i), dtype=torch.uint8)
     tensors = map(native.pointer, (x, norm, gate_up, down, residual, y, scratch))
-    sizes = map(ctypes.c_int64, (m, k, i, bits_of_tile(gate_up.shape[2]), bits_of_tile(down.shape[2])))
+    lines = (format_of_tile(each.shape[2]).lines for each in (gate_up, down))
+    sizes = map(ctypes.c_int64, (m, k, i, *lines))
     if m and lib.packed_mlp(*tensors, *sizes, ctypes.c_float(eps)):
         raise MemoryError("no memory for blocks of weights")
     return y
@@ -69,11 +70,11 @@ def rows(packed: Tensor, index: Tensor) -> Tensor:
     assert lib is not None
     k = packed.shape[1] * TILE
     y, index = torch.empty(len(index), k), index.contiguous()
-    sizes = map(ctypes.c_int64, (len(index), k, bits_of_tile(packed.shape[2])))
+    sizes = map(ctypes.c_int64, (len(index), k, format_of_tile(packed.shape[2]).lines))
     lib.packed_rows(*map(native.pointer, (packed, index, y)), *sizes)
     return y
 
 
 def activation_bytes(m: int, k: int) -> int:
-    """Scratch for ``m`` rows of ``k`` columns: panels of 16 rows of int8, a float and an int32 a group (packed.h)."""
-    return -(-m // ROWS) * ROWS * (k + k // 32 * 8)
+    """Scratch for ``m`` rows of ``k`` columns: panels of 16 rows of int8, a float and two int32 a group (packed.h)."""
+    return -(-m // ROWS) * ROWS * (k + k // 32 * 12)

@@ -1,16 +1,21 @@
-/* Products with weights packed in 4, 5, 6 or 8 bits, a scale per 32 columns; activations in int8, a scale per 32 columns too.
+/* Products with weights packed in 4, 5, 6 or 8 bits, a scale per 32 or 16 columns; activations in int8, a scale per 32 columns.
 
-   Weights: blocks of 16 rows, each a run of tiles of 64 columns (two groups of 32), each of 64 (9 + 2 (bits - 4)) bytes:
-       64 B   scales, fp16: 16 rows of the first group, 16 of the second
-      512 B   low four bits: for each group 4 vectors of 64 bytes; vector t holds columns 4 t .. 4 t + 3 of 16 rows in its
-              low halves (byte 4 r + c), columns 16 + 4 t .. in its high halves
-      128 B a further bit: for each group one vector a bit (5 bits: bit t of a byte belongs to columns 4 t ..; 6 bits: two
-              vectors, for t < 4 and t >= 4, two bits each; 8 bits: the high halves, laid out as the low ones, 512 B in all)
+   Weights: blocks of 16 rows, each a run of tiles of 64 columns (two groups of 32). A tile is some lines of 64 bytes, and how many
+   tells its format: 9, 11, 13 and 17 are 4, 5, 6 and 8 bits; 10 and 12 are 4 and 5 bits with a base, which is added to each value
+   of a group (q * scale + base, q from 0 on; elsewhere q lies around 0); 14 is 6 bits with a scale per 16 columns.
+     1 line      scales, fp16: 16 rows of the first group, 16 of the second; with a scale per 16 columns a line for each group:
+                 16 rows of its first half, 16 of its second
+     1 line      where there are bases: laid out as the scales
+     8 lines     low four bits: for each group 4 vectors of 64 bytes; vector t holds columns 4 t .. 4 t + 3 of 16 rows in its
+                 low halves (byte 4 r + c), columns 16 + 4 t .. in its high halves
+     2 lines     a further bit: for each group one vector a bit (5 bits: bit t of a byte belongs to columns 4 t ..; 6 bits: two
+                 vectors, for t < 4 and t >= 4, two bits each; 8 bits: the high halves, laid out as the low ones, 8 lines in all)
    Unpacked, one group is eight vectors v[t] of 16 rows x 4 columns of unsigned bytes: what vpdpbusd multiplies, and what an
    AMX tile of 8 rows holds.
 
-   Activations: panels of 16 rows, q [panel, group, 16, 32] int8, s [panel, group, 16] float, and c [panel, group, 16]
-   int32 = -offset * sum(q), which makes the weights' bytes signed again.
+   Activations: panels of 16 rows, q [panel, group, 16, 32] int8, s [panel, group, 16] float, and c [panel, group, 16] int32:
+   -offset * sum(q), which makes the weights' bytes signed again, or sum(q), which bases are multiplied with. Beside weights with
+   a scale per 16 columns it is [panel, group, 2, 16], a sum for each half.
 
    Every way of computing sums a group exactly in int32 and then adds groups in the same order with the same expression: the
    same row gives the same bits in a batch of one, in a verified draft and in a prefill, with AMX and without. */
@@ -33,37 +38,49 @@
 #define HALF 1
 #endif
 
-#if WIDE && defined(__AMX_INT8__) && defined(__linux__) && !defined(DSASSIST_NO_AMX)
+#if WIDE && defined(DSASSIST_EMULATED_AMX)
+#define AMX 1
+#include "emulated_amx.h"
+#elif WIDE && defined(__AMX_INT8__) && defined(__linux__) && !defined(DSASSIST_NO_AMX)
 #define AMX 1
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+
+/* What a format is, by the lines of a tile */
+INLINE int bits_of(int64_t lines) { return lines < 11 ? 4 : lines < 13 ? 5 : lines < 15 ? 6 : 8; }
+INLINE int has_base(int64_t lines) { return lines == 10 || lines == 12; }
+INLINE int by_halves(int64_t lines) { return lines == 14; }
+INLINE int64_t low_at(int64_t lines) { return LINE * (1 + has_base(lines) + by_halves(lines)); }
+INLINE int64_t high_at(int64_t lines) { return low_at(lines) + 8 * LINE; }
+INLINE int64_t tile_bytes(int64_t lines) { return LINE * lines; }
 
 typedef struct {
   int8_t *q;
   float *s;
   int32_t *c;
   int64_t m, k;
+  float offset;
+  int halves; /* sums that c has for a group: 1 or 2 */
 } activations;
 
 /* Bytes that m rows of k columns take; the caller gives them as scratch, aligned to 64. */
 INLINE int64_t activation_bytes(int64_t m, int64_t k) {
   int64_t panels = (m + ROWS - 1) / ROWS;
-  return panels * ROWS * (k + k / GROUP * 8);
+  return panels * ROWS * (k + k / GROUP * 12);
 }
 
-INLINE activations placed(void *scratch, int64_t m, int64_t k) {
+/* Places in scratch for m rows of k columns that weights of a format will be multiplied with */
+INLINE activations placed(void *scratch, int64_t m, int64_t k, int64_t lines) {
   int64_t padded = (m + ROWS - 1) / ROWS * ROWS;
-  activations a = {scratch, 0, 0, m, k};
+  activations a = {scratch, 0, 0, m, k, has_base(lines) ? -1.0f : (float)(1 << (bits_of(lines) - 1)), 1 + by_halves(lines)};
   a.s = (float *)(a.q + padded * k);
   a.c = (int32_t *)(a.s + padded * (k / GROUP));
   return a;
 }
 
-INLINE int64_t tile_bytes(int64_t bits) { return LINE * (9 + 2 * (bits - 4)); }
-
 /* 32 values of row i, group g, into their places */
-INLINE void store_group(const activations *a, int64_t i, int64_t g, const float *x, float offset) {
+INLINE void store_group(const activations *a, int64_t i, int64_t g, const float *x) {
   int64_t at = (i / ROWS) * (a->k / GROUP) + g, lane = i % ROWS;
   int8_t *q = a->q + at * ROWS * GROUP + lane * GROUP;
   float top = 0.0f;
@@ -73,22 +90,28 @@ INLINE void store_group(const activations *a, int64_t i, int64_t g, const float 
     top = v > top ? v : top;
   }
   float inverse = top > 1e-30f ? 127.0f / top : 0.0f; /* below, it would overflow */
-  int32_t sum = 0;
+  int32_t sums[2] = {0, 0};
+  for (int half = 0; half < 2; half++) {
+    int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int j = 0; j < GROUP; j++) {
-    float v = x[j] * inverse + 12582912.0f; /* rounds to the nearest integer, ties to even */
-    int32_t n = (int32_t)(v - 12582912.0f);
-    q[j] = (int8_t)n;
-    sum += n;
+    for (int j = half * GROUP / 2; j < (half + 1) * GROUP / 2; j++) {
+      float v = x[j] * inverse + 12582912.0f; /* rounds to the nearest integer, ties to even */
+      int32_t n = (int32_t)(v - 12582912.0f);
+      q[j] = (int8_t)n;
+      sum += n;
+    }
+    sums[half] = sum;
   }
   a->s[at * ROWS + lane] = top / 127.0f;
-  a->c[at * ROWS + lane] = (int32_t)lrintf(-offset * (float)sum); /* exact for whole offsets */
+  int32_t *c = a->c + at * a->halves * ROWS + lane;
+  if (a->halves == 1) sums[0] += sums[1];
+  for (int half = 0; half < a->halves; half++) c[half * ROWS] = (int32_t)lrintf(-a->offset * (float)sums[half]); /* exact */
 }
 
 typedef struct {
   const activations *a;
   const float *x, *norm;
-  float eps, offset;
+  float eps;
 } quantization;
 
 static void quantize_panel(void *context, int64_t panel) {
@@ -110,14 +133,14 @@ static void quantize_panel(void *context, int64_t panel) {
         for (int j = 0; j < GROUP; j++) buffer[j] = from[j] * scale * norm[g * GROUP + j];
         from = buffer;
       }
-      store_group(a, i, g, from, z->offset);
+      store_group(a, i, g, from);
     }
   }
 }
 
 /* Rows of x, root-mean-square normed with weight norm where there is one */
-static void quantize(const activations *a, const float *x, const float *norm, float eps, float offset) {
-  quantization z = {a, x, norm, eps, offset};
+static void quantize(const activations *a, const float *x, const float *norm, float eps) {
+  quantization z = {a, x, norm, eps};
   in_parallel(quantize_panel, &z, (a->m + ROWS - 1) / ROWS);
 }
 
@@ -128,12 +151,20 @@ static float half_to_float(uint16_t h) {
   return u.f;
 }
 
+/* The number at place i of a line of them */
+INLINE float half_at(const uint8_t *line, int64_t i) {
+  uint16_t h;
+  memcpy(&h, line + 2 * i, 2);
+  return half_to_float(h);
+}
+
 /* ---- one block of 16 weight rows times up to 16 activation rows of one panel: out [16 activation rows, 16 weight rows] ---- */
 
 #if WIDE
-INLINE void unpack(const int bits, const uint8_t *tile, int half, __m512i *v) {
+INLINE void unpack(const int lines, const uint8_t *tile, int half, __m512i *v) {
+  const int bits = bits_of(lines);
   const __m512i four = _mm512_set1_epi8(0x0F), fifth = _mm512_set1_epi8(0x10), top = _mm512_set1_epi8(0x30);
-  const uint8_t *low = tile + LINE + half * 4 * LINE, *high = tile + 9 * LINE + half * (bits - 4) * LINE;
+  const uint8_t *low = tile + low_at(lines) + half * 4 * LINE, *high = tile + high_at(lines) + half * (bits - 4) * LINE;
   for (int t = 0; t < 4; t++) {
     __m512i n = _mm512_loadu_si512(low + t * LINE);
     v[t] = _mm512_and_si512(n, four);
@@ -174,20 +205,35 @@ INLINE __m512i multiply(__m512i sum, __m512i v, const int8_t *a) {
   return sum;
 }
 
-INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
+INLINE __m512 add_scaled(__m512 acc, __m512i sum, __m512 scale, float s) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(s)), acc);
+}
+
+INLINE __m512 add_base(__m512 acc, __m512 base, float s, int32_t c) { return _mm512_fmadd_ps(base, _mm512_set1_ps(s * (float)c), acc); }
+
+INLINE void dot(const int lines, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                 float *out) {
+  const int halves = 1 + by_halves(lines);
   __m512 acc[ROWS];
   for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
-  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(bits)) {
-    for (int line = 0; line < 9 + 2 * (bits - 4); line++) __builtin_prefetch(w + AHEAD + line * LINE);
-    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += ROWS) {
+  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(lines)) {
+    for (int line = 0; line < lines; line++) __builtin_prefetch(w + AHEAD + line * LINE);
+    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += halves * ROWS) {
       __m512i v[8];
-      unpack(bits, w, half, v);
-      __m512 scale = scales_of(w, half);
+      unpack(lines, w, half, v);
+      __m512 scale = by_halves(lines) ? scales_of(w + half * LINE, 0) : scales_of(w, half);
+      __m512 other = by_halves(lines) ? scales_of(w + half * LINE, 1) : has_base(lines) ? scales_of(w + LINE, half) : scale;
       for (int m = 0; m < rows; m++) {
-        __m512i sum = _mm512_set1_epi32(c[m]);
-        for (int t = 0; t < 8; t++) sum = multiply(sum, v[t], q + m * GROUP + 4 * t);
-        acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(s[m])), acc[m]);
+        __m512i sum = has_base(lines) ? _mm512_setzero_si512() : _mm512_set1_epi32(c[m]);
+        for (int t = 0; t < 8; t++) {
+          if (by_halves(lines) && t == 4) {
+            acc[m] = add_scaled(acc[m], sum, scale, s[m]);
+            sum = _mm512_set1_epi32(c[ROWS + m]);
+          }
+          sum = multiply(sum, v[t], q + m * GROUP + 4 * t);
+        }
+        acc[m] = add_scaled(acc[m], sum, by_halves(lines) ? other : scale, s[m]);
+        if (has_base(lines)) acc[m] = add_base(acc[m], other, s[m], c[m]);
       }
     }
   }
@@ -208,16 +254,26 @@ INLINE __m256i multiply(__m256i sum, __m256i v, __m256i a) {
 }
 #endif
 
-INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
+INLINE __m256 side_scales(const uint8_t *line, int half, int side) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(line + half * 32 + side * 16)));
+}
+
+INLINE __m256 add_scaled(__m256 acc, __m256i sum, __m256 scale, float s) {
+  return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, _mm256_set1_ps(s)), acc);
+}
+
+INLINE void dot(const int lines, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                 float *out) {
   const __m256i four = _mm256_set1_epi8(0x0F), fifth = _mm256_set1_epi8(0x10), top = _mm256_set1_epi8(0x30);
+  const int bits = bits_of(lines), halves = 1 + by_halves(lines);
   __m256 acc[2][ROWS];
   for (int m = 0; m < rows; m++) acc[0][m] = acc[1][m] = _mm256_setzero_ps();
-  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(bits)) {
-    for (int line = 0; line < 9 + 2 * (bits - 4); line++) __builtin_prefetch(w + AHEAD + line * LINE);
-    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += ROWS)
+  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(lines)) {
+    for (int line = 0; line < lines; line++) __builtin_prefetch(w + AHEAD + line * LINE);
+    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += halves * ROWS)
       for (int side = 0; side < 2; side++) { /* rows 0..7, 8..15 */
-        const uint8_t *low = w + LINE + half * 4 * LINE + side * 32, *high = w + 9 * LINE + half * (bits - 4) * LINE + side * 32;
+        const uint8_t *low = w + low_at(lines) + half * 4 * LINE + side * 32;
+        const uint8_t *high = w + high_at(lines) + half * (bits - 4) * LINE + side * 32;
         __m256i v[8];
         for (int t = 0; t < 4; t++) {
           __m256i n = _mm256_loadu_si256((const __m256i *)(low + t * LINE));
@@ -236,15 +292,23 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
           __m256i b = left >= 0 ? _mm256_slli_epi16(p, left) : _mm256_srli_epi16(p, -left);
           v[t] = _mm256_or_si256(v[t], _mm256_and_si256(b, bits == 5 ? fifth : top));
         }
-        __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(w + half * 32 + side * 16)));
+        __m256 scale = by_halves(lines) ? side_scales(w + half * LINE, 0, side) : side_scales(w, half, side);
+        __m256 other = by_halves(lines) ? side_scales(w + half * LINE, 1, side)
+                       : has_base(lines) ? side_scales(w + LINE, half, side)
+                                         : scale;
         for (int m = 0; m < rows; m++) {
-          __m256i sum = _mm256_set1_epi32(c[m]);
+          __m256i sum = has_base(lines) ? _mm256_setzero_si256() : _mm256_set1_epi32(c[m]);
           for (int t = 0; t < 8; t++) {
             int32_t bytes;
             memcpy(&bytes, q + m * GROUP + 4 * t, 4);
+            if (by_halves(lines) && t == 4) {
+              acc[side][m] = add_scaled(acc[side][m], sum, scale, s[m]);
+              sum = _mm256_set1_epi32(c[ROWS + m]);
+            }
             sum = multiply(sum, v[t], _mm256_set1_epi32(bytes));
           }
-          acc[side][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, _mm256_set1_ps(s[m])), acc[side][m]);
+          acc[side][m] = add_scaled(acc[side][m], sum, by_halves(lines) ? other : scale, s[m]);
+          if (has_base(lines)) acc[side][m] = _mm256_fmadd_ps(other, _mm256_set1_ps(s[m] * (float)c[m]), acc[side][m]);
         }
       }
   }
@@ -253,14 +317,15 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
 }
 
 #else
-INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
+INLINE void dot(const int lines, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                 float *out) {
+  const int bits = bits_of(lines), halves = 1 + by_halves(lines);
   memset(out, 0, sizeof(float) * ROWS * rows);
-  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(bits))
-    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += ROWS) {
-      const uint8_t *low = w + LINE + half * 4 * LINE, *high = w + 9 * LINE + half * (bits - 4) * LINE;
+  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(lines))
+    for (int half = 0; half < 2; half++, q += ROWS * GROUP, s += ROWS, c += halves * ROWS) {
+      const uint8_t *low = w + low_at(lines) + half * 4 * LINE, *high = w + high_at(lines) + half * (bits - 4) * LINE;
       int16_t v[8][LINE];
-      float scale[ROWS];
+      float scale[2][ROWS], base[ROWS];
       for (int t = 0; t < 8; t++)
         for (int j = 0; j < LINE; j++) {
           int value = t < 4 ? low[t * LINE + j] & 0x0F : low[(t - 4) * LINE + j] >> 4;
@@ -270,44 +335,60 @@ INLINE void dot(const int bits, const int rows, const uint8_t *w, const int8_t *
           v[t][j] = (int16_t)value;
         }
       for (int r = 0; r < ROWS; r++) {
-        uint16_t h;
-        memcpy(&h, w + half * 32 + 2 * r, 2);
-        scale[r] = half_to_float(h);
+        scale[0][r] = by_halves(lines) ? half_at(w + half * LINE, r) : half_at(w, half * ROWS + r);
+        scale[1][r] = by_halves(lines) ? half_at(w + half * LINE, ROWS + r) : scale[0][r];
+        base[r] = has_base(lines) ? half_at(w + LINE, half * ROWS + r) : 0.0f;
       }
-      for (int m = 0; m < rows; m++) {
-        int32_t sum[ROWS];
-        for (int r = 0; r < ROWS; r++) sum[r] = c[m];
-        for (int t = 0; t < 8; t++)
-          for (int r = 0; r < ROWS; r++)
-            for (int j = 0; j < 4; j++) sum[r] += v[t][4 * r + j] * q[m * GROUP + 4 * t + j];
-        for (int r = 0; r < ROWS; r++) out[m * ROWS + r] = MADD((float)sum[r], scale[r] * s[m], out[m * ROWS + r]);
-      }
+      for (int m = 0; m < rows; m++)
+        for (int part = 0; part < halves; part++) {
+          int32_t sum[ROWS];
+          for (int r = 0; r < ROWS; r++) sum[r] = has_base(lines) ? 0 : c[part * ROWS + m];
+          for (int t = part * 4; t < (part + 1) * 8 / halves; t++)
+            for (int r = 0; r < ROWS; r++)
+              for (int j = 0; j < 4; j++) sum[r] += v[t][4 * r + j] * q[m * GROUP + 4 * t + j];
+          for (int r = 0; r < ROWS; r++) {
+            float *o = out + m * ROWS + r;
+            *o = MADD((float)sum[r], scale[part][r] * s[m], *o);
+            if (has_base(lines)) *o = MADD(base[r], s[m] * (float)c[m], *o);
+          }
+        }
     }
 }
 #endif
 
 /* Rounded up to one of the counts that are compiled: what the rows beyond m give is not used. */
-#define ROW_COUNTS(BITS)                                                     \
-  if (m > 8) dot(BITS, 16, w, q, s, c, tiles, out);                          \
-  else if (m > 4) dot(BITS, 8, w, q, s, c, tiles, out);                      \
-  else if (m > 2) dot(BITS, 4, w, q, s, c, tiles, out);                      \
-  else if (m > 1) dot(BITS, 2, w, q, s, c, tiles, out);                      \
-  else dot(BITS, 1, w, q, s, c, tiles, out);
+#define ROW_COUNTS(LINES)                                                    \
+  case LINES:                                                                \
+    if (m > 8) dot(LINES, 16, w, q, s, c, tiles, out);                       \
+    else if (m > 4) dot(LINES, 8, w, q, s, c, tiles, out);                   \
+    else if (m > 2) dot(LINES, 4, w, q, s, c, tiles, out);                   \
+    else if (m > 1) dot(LINES, 2, w, q, s, c, tiles, out);                   \
+    else dot(LINES, 1, w, q, s, c, tiles, out);                              \
+    break;
 
-static void panel_dot(int64_t bits, int64_t m, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
+static void panel_dot(int64_t lines, int64_t m, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                       float *out) {
-  if (bits == 4) { ROW_COUNTS(4) }
-  else if (bits == 5) { ROW_COUNTS(5) }
-  else if (bits == 6) { ROW_COUNTS(6) }
-  else { ROW_COUNTS(8) }
+  switch (lines) {
+    ROW_COUNTS(9)
+    ROW_COUNTS(10)
+    ROW_COUNTS(11)
+    ROW_COUNTS(12)
+    ROW_COUNTS(13)
+    ROW_COUNTS(14)
+    ROW_COUNTS(17)
+  }
 }
 
 #if AMX
 /* Linux lends the tile registers to a process that asks (arch_prctl 0x1023 = ARCH_REQ_XCOMP_PERM, 18 = tile data). */
 static int amx_ready(void) {
+#ifdef DSASSIST_EMULATED_AMX
+  return 1;
+#else
   static int known = -1;
   if (known < 0) known = syscall(SYS_arch_prctl, 0x1023, 18) == 0;
   return known;
+#endif
 }
 
 /* tiles 0..3: 16 x 16 sums; 4, 5: 16 activation rows of 32 bytes; 6, 7: 8 rows of 64 bytes of weights */
@@ -320,52 +401,68 @@ static void configure(void) {
   _tile_loadconfig(&t);
 }
 
-/* Tiles of a block unpacked to signed bytes [group, 8, 64] */
-static void unpack_tiles(int64_t bits, const uint8_t *w, int64_t tiles, int8_t *to) {
-  const __m512i offset = _mm512_set1_epi8((char)(1 << (bits - 1)));
-  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(bits)) {
-    for (int line = 0; line < 9 + 2 * (bits - 4); line++) __builtin_prefetch(w + AHEAD + line * LINE);
-    for (int half = 0; half < 2; half++, to += 8 * LINE) {
+/* Tiles of a block unpacked to bytes [group, 8, 64], signed around 0 but where there are bases. With a scale per 16 columns
+   [group, 2, 8, 64]: the one half beside zeros, then the other. */
+static void unpack_tiles(int64_t lines, const uint8_t *w, int64_t tiles, int8_t *to) {
+  const __m512i offset = _mm512_set1_epi8(has_base(lines) ? 0 : (char)(1 << (bits_of(lines) - 1))), none = _mm512_setzero_si512();
+  for (int64_t i = 0; i < tiles; i++, w += tile_bytes(lines)) {
+    for (int line = 0; line < lines; line++) __builtin_prefetch(w + AHEAD + line * LINE);
+    for (int half = 0; half < 2; half++) {
       __m512i v[8];
-      if (bits == 4) unpack(4, w, half, v);
-      else if (bits == 5) unpack(5, w, half, v);
-      else if (bits == 6) unpack(6, w, half, v);
-      else unpack(8, w, half, v);
-      for (int t = 0; t < 8; t++) _mm512_storeu_si512(to + t * LINE, _mm512_sub_epi8(v[t], offset));
+      switch (lines) {
+        case 9: unpack(9, w, half, v); break;
+        case 10: unpack(10, w, half, v); break;
+        case 11: unpack(11, w, half, v); break;
+        case 12: unpack(12, w, half, v); break;
+        case 13: unpack(13, w, half, v); break;
+        case 14: unpack(14, w, half, v); break;
+        default: unpack(17, w, half, v);
+      }
+      for (int part = 0; part < 1 + by_halves(lines); part++, to += 8 * LINE)
+        for (int t = 0; t < 8; t++)
+          _mm512_storeu_si512(to + t * LINE, by_halves(lines) && t / 4 != part ? none : _mm512_sub_epi8(v[t], offset));
     }
   }
 }
 
 INLINE void add_group(__m512 *acc, const int32_t *sums, __m512 scale, const float *s) {
-  for (int m = 0; m < ROWS; m++)
-    acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + m * ROWS)), _mm512_mul_ps(scale, _mm512_set1_ps(s[m])), acc[m]);
+  for (int m = 0; m < ROWS; m++) acc[m] = add_scaled(acc[m], _mm512_load_si512(sums + m * ROWS), scale, s[m]);
 }
 
-/* out += one panel times a run of unpacked tiles. Sums are taken up one pair of groups later: loads from what the matrix registers
-   have just stored would wait for it. */
-static void panel_tiles(const int8_t *unpacked, const uint8_t *w, int64_t stride, const int8_t *q, const float *s, int64_t tiles,
-                        float *out) {
+INLINE void add_bases(__m512 *acc, __m512 base, const float *s, const int32_t *c) {
+  for (int m = 0; m < ROWS; m++) acc[m] = add_base(acc[m], base, s[m], c[m]);
+}
+
+/* out += one panel times a run of unpacked tiles, two products of 32 columns at a time: two groups, or the halves of one. Sums are
+   taken up one pair later: loads from what the matrix registers have just stored would wait for it. */
+static void panel_tiles(const int8_t *unpacked, const uint8_t *w, int64_t lines, const int8_t *q, const float *s, const int32_t *c,
+                        int64_t tiles, float *out) {
   int32_t sums[2][2][ROWS * ROWS] __attribute__((aligned(64)));
   __m512 acc[ROWS];
+  int halves = by_halves(lines);
+  int64_t pairs = halves ? 2 * tiles : tiles;
   for (int m = 0; m < ROWS; m++) acc[m] = _mm512_load_ps(out + m * ROWS);
-  for (int64_t i = 0; i <= tiles; i++) {
-    if (i < tiles) {
-      const int8_t *a = q + 2 * i * ROWS * GROUP, *b = unpacked + 2 * i * 8 * LINE;
+  for (int64_t i = 0; i <= pairs; i++) {
+    if (i < pairs) {
+      const int8_t *a = q + (halves ? i : 2 * i) * ROWS * GROUP, *b = unpacked + 2 * i * 8 * LINE;
       _tile_zero(0);
       _tile_loadd(4, a, GROUP);
       _tile_loadd(6, b, LINE);
       _tile_dpbssd(0, 4, 6);
       _tile_zero(1);
-      _tile_loadd(5, a + ROWS * GROUP, GROUP);
+      _tile_loadd(5, halves ? a : a + ROWS * GROUP, GROUP);
       _tile_loadd(7, b + 8 * LINE, LINE);
       _tile_dpbssd(1, 5, 7);
       _tile_stored(0, sums[i & 1][0], LINE);
       _tile_stored(1, sums[i & 1][1], LINE);
     }
     if (i > 0) {
-      int64_t j = i - 1;
-      add_group(acc, sums[j & 1][0], scales_of(w + j * stride, 0), s + 2 * j * ROWS);
-      add_group(acc, sums[j & 1][1], scales_of(w + j * stride, 1), s + (2 * j + 1) * ROWS);
+      int64_t j = i - 1, first = (halves ? j : 2 * j) * ROWS, second = first + (halves ? 0 : ROWS);
+      const uint8_t *line = halves ? w + j / 2 * tile_bytes(lines) + j % 2 * LINE : w + j * tile_bytes(lines);
+      add_group(acc, sums[j & 1][0], scales_of(line, 0), s + first);
+      if (has_base(lines)) add_bases(acc, scales_of(line + LINE, 0), s + first, c + first);
+      add_group(acc, sums[j & 1][1], scales_of(line, 1), s + second);
+      if (has_base(lines)) add_bases(acc, scales_of(line + LINE, 1), s + second, c + second);
     }
   }
   for (int m = 0; m < ROWS; m++) _mm512_store_ps(out + m * ROWS, acc[m]);
@@ -376,16 +473,17 @@ static void panel_tiles(const int8_t *unpacked, const uint8_t *w, int64_t stride
 #define RUN 16
 #define SHORT_RUN 2
 
-static void block_tiles(const uint8_t *w, int64_t bits, const activations *a, int64_t first, int64_t last, float *out) {
+static void block_tiles(const uint8_t *w, int64_t lines, const activations *a, int64_t first, int64_t last, float *out) {
   int8_t unpacked[RUN * 2 * 8 * LINE] __attribute__((aligned(64)));
-  int64_t tiles = a->k / TILE, groups = a->k / GROUP, stride = tile_bytes(bits), most = last - first > 1 ? RUN : SHORT_RUN;
+  int64_t tiles = a->k / TILE, groups = a->k / GROUP, most = (last - first > 1 ? RUN : SHORT_RUN) / a->halves;
   memset(out, 0, sizeof(float) * ROWS * ROWS * (last - first));
   for (int64_t t = 0; t < tiles; t += most) {
     int64_t run = tiles - t < most ? tiles - t : most;
-    unpack_tiles(bits, w + t * stride, run, unpacked);
+    const uint8_t *from = w + t * tile_bytes(lines);
+    unpack_tiles(lines, from, run, unpacked);
     for (int64_t p = first; p < last; p++) {
       int64_t at = (p * groups + 2 * t) * ROWS;
-      panel_tiles(unpacked, w + t * stride, stride, a->q + at * GROUP, a->s + at, run, out + (p - first) * ROWS * ROWS);
+      panel_tiles(unpacked, from, lines, a->q + at * GROUP, a->s + at, a->c + at, run, out + (p - first) * ROWS * ROWS);
     }
   }
 }
@@ -404,10 +502,10 @@ static int use_amx(int64_t m) {
 }
 
 /* One block times panels first..last: out [panel, 16 activation rows, 16 weight rows] */
-INLINE void block_product(const uint8_t *w, int64_t bits, const activations *a, int64_t first, int64_t last, int amx, float *out) {
+INLINE void block_product(const uint8_t *w, int64_t lines, const activations *a, int64_t first, int64_t last, int amx, float *out) {
 #if AMX
   if (amx) {
-    block_tiles(w, bits, a, first, last, out);
+    block_tiles(w, lines, a, first, last, out);
     return;
   }
 #endif
@@ -415,7 +513,8 @@ INLINE void block_product(const uint8_t *w, int64_t bits, const activations *a, 
   int64_t groups = a->k / GROUP;
   for (int64_t p = first; p < last; p++) {
     int64_t at = p * groups * ROWS, left = a->m - p * ROWS;
-    panel_dot(bits, left < ROWS ? left : ROWS, w, a->q + at * GROUP, a->s + at, a->c + at, groups / 2, out + (p - first) * ROWS * ROWS);
+    panel_dot(lines, left < ROWS ? left : ROWS, w, a->q + at * GROUP, a->s + at, a->c + at * a->halves, groups / 2,
+              out + (p - first) * ROWS * ROWS);
   }
 }
 
@@ -443,15 +542,15 @@ INLINE int64_t panels_at_once(int64_t panels, int64_t k) {
 }
 
 /* Blocks taken at a time as threads come free, about 64 KB: a core that something else holds up does not hold up the others. */
-INLINE int64_t blocks_at_once(int64_t bits, int64_t k) {
-  int64_t n = 65536 / (tile_bytes(bits) * (k / TILE));
+INLINE int64_t blocks_at_once(int64_t lines, int64_t k) {
+  int64_t n = 65536 / (tile_bytes(lines) * (k / TILE));
   return n < 1 ? 1 : n;
 }
 
 typedef struct {
   const activations *a;
   const uint8_t *w;
-  int64_t bits, n, chunk, piece, pieces;
+  int64_t lines, n, chunk, piece, pieces;
   const float *bias, *residual;
   float *y;
   int amx, failed;
@@ -461,7 +560,7 @@ typedef struct {
 static void multiply_piece(void *context, int64_t number) {
   product *z = context;
   const activations *a = z->a;
-  int64_t part = number / z->pieces, p = number % z->pieces, k = a->k, n = z->n, stride = tile_bytes(z->bits) * (k / TILE);
+  int64_t part = number / z->pieces, p = number % z->pieces, k = a->k, n = z->n, stride = tile_bytes(z->lines) * (k / TILE);
   int64_t panels = (a->m + ROWS - 1) / ROWS, first = part * z->chunk, last = first + z->chunk < panels ? first + z->chunk : panels;
   int64_t after = (p + 1) * z->piece < n / ROWS ? (p + 1) * z->piece : n / ROWS;
   int64_t from = first * ROWS, to = last * ROWS < a->m ? last * ROWS : a->m;
@@ -472,7 +571,7 @@ static void multiply_piece(void *context, int64_t number) {
   }
   begin(z->amx);
   for (int64_t j = p * z->piece; j < after; j++) {
-    block_product(z->w + j * stride, z->bits, a, first, last, z->amx, out);
+    block_product(z->w + j * stride, z->lines, a, first, last, z->amx, out);
     for (int64_t m = from; m < to; m++) {
       const float *v = out + (m - from) * ROWS, *b = z->bias ? z->bias + j * ROWS : 0;
       float *o = z->y + m * n + j * ROWS;
@@ -486,10 +585,10 @@ static void multiply_piece(void *context, int64_t number) {
 }
 
 /* y [m, n] = a W^T + bias + residual, where those are given. Returns 0, or -1 without memory. */
-static int multiply_rows(const activations *a, const uint8_t *w, int64_t bits, const float *bias, const float *residual, float *y,
+static int multiply_rows(const activations *a, const uint8_t *w, int64_t lines, const float *bias, const float *residual, float *y,
                          int64_t n) {
-  int64_t panels = (a->m + ROWS - 1) / ROWS, chunk = panels_at_once(panels, a->k), piece = blocks_at_once(bits, a->k);
-  product z = {a, w, bits, n, chunk, piece, (n / ROWS + piece - 1) / piece, bias, residual, y, use_amx(a->m), 0};
+  int64_t panels = (a->m + ROWS - 1) / ROWS, chunk = panels_at_once(panels, a->k), piece = blocks_at_once(lines, a->k);
+  product z = {a, w, lines, n, chunk, piece, (n / ROWS + piece - 1) / piece, bias, residual, y, use_amx(a->m), 0};
   in_parallel(multiply_piece, &z, (panels + chunk - 1) / chunk * z.pieces);
   return z.failed ? -1 : 0;
 }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
-    "BITS",
+    "FORMATS",
     "GROUP",
     "ROWS",
     "TILE",
-    "bits_of_tile",
+    "Format",
+    "Grid",
+    "format_of_tile",
     "pack",
     "packed_linear",
     "packed_mlp",
@@ -22,42 +26,102 @@ __all__ = [
 ]
 
 GROUP = 32
-"""Columns that share a scale."""
+"""Columns of activations that share a scale."""
 ROWS = 16
 """Rows of a block."""
 TILE = 64
 """Columns of a tile: two groups."""
-BITS = (4, 5, 6, 8)
 _LINE = 64
 _STEPS = (1.04, 1.08, 1.13, 0.96, 0.92)
 
 
-def tile_bytes(bits: int) -> int:
+class Format(NamedTuple):
+    """How weights are kept. Symmetric: ``(q - 2^(bits-1)) · scale``; with a base: ``q · scale + base``, q from 0."""
+
+    bits: int
+    base: bool = False
+    """Whether every 32 columns have a base."""
+    columns: int = 32
+    """That share a scale: 32, or 16."""
+
+    @property
+    def lines(self) -> int:
+        """Of 64 bytes in a tile of 16 rows × 64 columns: what the compiled code knows a format by (packed.h)."""
+        return 9 + 2 * (self.bits - 4) + self.base + (self.columns == 16)
+
+
+FORMATS = (
+    Format(4),
+    Format(4, base=True),
+    Format(5),
+    Format(5, base=True),
+    Format(6),
+    Format(6, columns=16),
+    Format(8),
+)
+"""Those that there are: what GGUF's Q4_0, Q4_1 and Q4_K, Q5_0, Q5_1 and Q5_K, -, Q6_K and Q8_0 hold."""
+
+
+class Grid(NamedTuple):
+    """Where the values of a weight [N, K] lie exactly: float scales [N, K / columns] and, with a base, bases
+    [N, K / 32]."""
+
+    scale: Tensor
+    base: Tensor | None = None
+
+
+def tile_bytes(kept: Format) -> int:
     """Bytes of 16 rows × 64 columns."""
-    return _LINE * (9 + 2 * (bits - 4))
+    return _LINE * kept.lines
 
 
-def bits_of_tile(size: int) -> int:
-    """Bits a weight where a tile has ``size`` bytes.
+def format_of_tile(size: int) -> Format:
+    """The format whose tiles have ``size`` bytes.
 
     Raises:
-        ValueError: no format has tiles of that size.
+        ValueError: none has.
     """
-    for bits in BITS:
-        if size == tile_bytes(bits):
-            return bits
-    raise ValueError(f"packed weights have tiles of {', '.join(str(tile_bytes(b)) for b in BITS)} bytes, not {size}")
+    for kept in FORMATS:
+        if size == tile_bytes(kept):
+            return kept
+    raise ValueError(f"packed weights have tiles of {', '.join(str(tile_bytes(f)) for f in FORMATS)} bytes, not {size}")
 
 
-def quantize_weight(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """``weight`` [N, K] → integers [N, K] in [-2^(bits-1), 2^(bits-1)) and float16 scales [N, K / 32].
+def quantize_weight(weight: Tensor, kept: Format, grid: Grid | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """``weight`` [N, K] → unsigned integers uint8 [N, K], float16 scales [N, K / columns] and bases [N, K / 32] or
+    None.
 
-    The value of largest magnitude is put on the lowest integer, whatever its sign, as GGUF's Q4_0 and Q5_0 do: what
-    came from such a file is met exactly. Else a few steps beside that one are tried, and the one of least squared
-    error is taken.
+    On a given grid, values are taken as they are. Without one, a symmetric format puts the value of largest magnitude
+    on the lowest integer, whatever its sign, as GGUF's Q4_0 and Q5_0 do; a few steps beside that one are tried, and
+    the one of least squared error is taken. With a base, the range of a group is divided evenly.
     """
-    half = 1 << (bits - 1)
-    x = weight.float().reshape(-1, GROUP)
+    top = (1 << kept.bits) - 1
+    x = weight.float().reshape(-1, kept.columns)
+    if kept.base:
+        if grid is None:
+            low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+            grid = Grid((high - low) / top, low)
+        assert grid.base is not None
+        scale, base = grid.scale.half(), grid.base.half()
+        q = (x - base.float().view(-1, 1)) / _divisor(scale)
+        shape = weight.shape[0], -1
+        return q.round_().clamp_(0, top).to(torch.uint8).view(weight.shape), scale.view(shape), base.view(shape)
+    q, scale = _symmetric(x, 1 << (kept.bits - 1), None if grid is None else grid.scale.reshape(-1, 1).float())
+    u = (q.to(torch.int16) + (1 << (kept.bits - 1))).to(torch.uint8)
+    return u.view(weight.shape), scale.view(weight.shape[0], -1), None
+
+
+def _divisor(scale: Tensor) -> Tensor:
+    """Scales [...] as a column [n, 1], with 1 for those that are 0."""
+    step = scale.float().view(-1, 1)
+    return torch.where(step == 0, torch.ones_like(step), step)
+
+
+def _symmetric(x: Tensor, half: int, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Groups [n, columns] as integers in [-half, half), and float16 scales [n, 1]: the given ones, or found."""
+    if scale is not None:
+        q, scale, _ = _rounded(x, scale, half)
+        return q, scale
     peak = x.gather(-1, x.abs().argmax(-1, keepdim=True))
     q, scales, least = _rounded(x, peak / -half, half)
     inexact = (least > 1e-9 * x.square().sum(-1, keepdim=True)).squeeze(-1).nonzero().squeeze(-1)
@@ -69,44 +133,55 @@ def quantize_weight(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
         best, scale = torch.where(better, other, best), torch.where(better, other_scale, scale)
         error = torch.where(better, other_error, error)
     q[inexact], scales[inexact] = best, scale
-    return q.view(weight.shape), scales.view(weight.shape[0], -1)
+    return q, scales
 
 
 def _rounded(x: Tensor, scale: Tensor, half: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Integers, float16 scales and squared errors of groups [n, 32] at given scales [n, 1]."""
+    """Integers, float16 scales and squared errors of groups [n, columns] at given scales [n, 1]."""
     scale = scale.half()
-    step = scale.float()
-    q = (x / torch.where(step == 0, torch.ones_like(step), step)).round_().clamp_(-half, half - 1)
-    return q.to(torch.int8), scale, (q * step - x).square_().sum(-1, keepdim=True)
+    q = (x / _divisor(scale)).round_().clamp_(-half, half - 1)
+    return q.to(torch.int8), scale, (q * scale.float() - x).square_().sum(-1, keepdim=True)
 
 
-def pack(weight: Tensor, bits: int) -> Tensor:
-    """``weight`` [N, K] float → uint8 [N / 16, K / 64, bytes]; the layout is told in cpu.c.
+def pack(weight: Tensor, kept: Format, grid: Grid | None = None) -> Tensor:
+    """``weight`` [N, K] float → uint8 [N / 16, K / 64, bytes]; the layout is told in packed.h. ``grid``: where its
+    values lie, if that is known.
 
     Raises:
-        ValueError: N is no multiple of 16 or K none of 64, or ``bits`` is not 4, 5, 6 or 8.
+        ValueError: N is no multiple of 16 or K none of 64, or there is no such format.
     """
     n, k = weight.shape
-    if n % ROWS or k % TILE or bits not in BITS:
-        raise ValueError(f"a weight of {n} × {k} cannot be packed in {bits} bits")
-    q, scale = quantize_weight(weight, bits)
+    if n % ROWS or k % TILE or kept not in FORMATS:
+        raise ValueError(f"a weight of {n} × {k} cannot be packed in {kept.bits} bits")
+    u, scale, base = quantize_weight(weight, kept, grid)
     blocks, tiles = n // ROWS, k // TILE
-    u = (q.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8)
     # [block, row, tile, group, t, column] → [block, tile, group, t, 4 row + column]
     v = u.view(blocks, ROWS, tiles, 2, 8, 4).permute(0, 2, 3, 4, 1, 5).reshape(blocks, tiles, 2, 8, _LINE)
-    s = scale.view(blocks, ROWS, tiles, 2).permute(0, 2, 3, 1).contiguous().view(torch.uint8).view(blocks, tiles, _LINE)
     low = (v[:, :, :, :4] & 15) | (v[:, :, :, 4:] << 4)
-    parts = [s, low.reshape(blocks, tiles, -1)]
+    parts = [_lines(scale, blocks, tiles)]
+    if base is not None:
+        parts.append(_lines(base, blocks, tiles))
+    parts.append(low)
     top = v >> 4
-    if bits == 5:
-        parts.append(_joined(top, 1).reshape(blocks, tiles, -1))
-    elif bits == 6:
-        parts.append(
-            torch.stack((_joined(top[:, :, :, :4], 2), _joined(top[:, :, :, 4:], 2)), 3).reshape(blocks, tiles, -1)
-        )
-    elif bits == 8:
-        parts.append((top[:, :, :, :4] | (top[:, :, :, 4:] << 4)).reshape(blocks, tiles, -1))
-    return torch.cat(parts, -1)
+    if kept.bits == 5:
+        parts.append(_joined(top, 1))
+    elif kept.bits == 6:
+        parts.append(torch.stack((_joined(top[:, :, :, :4], 2), _joined(top[:, :, :, 4:], 2)), 3))
+    elif kept.bits == 8:
+        parts.append(top[:, :, :, :4] | (top[:, :, :, 4:] << 4))
+    return torch.cat([part.reshape(blocks, tiles, -1) for part in parts], -1)
+
+
+def _lines(numbers: Tensor, blocks: int, tiles: int) -> Tensor:
+    """float16 of every group [N, groups] → their bytes in the tiles [blocks, tiles, bytes]."""
+    placed = numbers.view(blocks, ROWS, tiles, -1).permute(0, 2, 3, 1).contiguous()
+    return placed.view(torch.uint8).view(blocks, tiles, -1)
+
+
+def _numbers(lines: Tensor) -> Tensor:
+    """The inverse: [blocks, tiles, bytes] → float32 [blocks, 16, tiles, groups of a tile]."""
+    placed = lines.contiguous().view(torch.float16).view(*lines.shape[:2], -1, ROWS)
+    return placed.float().permute(0, 3, 1, 2)
 
 
 def _joined(top: Tensor, width: int) -> Tensor:
@@ -119,23 +194,27 @@ def _joined(top: Tensor, width: int) -> Tensor:
 
 def unpack(packed: Tensor) -> Tensor:
     """Packed weights → float32 [N, K]."""
-    bits = bits_of_tile(packed.shape[2])
+    kept = format_of_tile(packed.shape[2])
     blocks, tiles = packed.shape[:2]
-    scale = packed[..., :_LINE].contiguous().view(torch.float16).view(blocks, tiles, 2, ROWS).float()
-    low = packed[..., _LINE : 9 * _LINE].reshape(blocks, tiles, 2, 4, _LINE)
-    high = packed[..., 9 * _LINE :]
+    scales = TILE // kept.columns * ROWS * 2
+    start = scales + kept.base * _LINE
+    low = packed[..., start : start + 8 * _LINE].reshape(blocks, tiles, 2, 4, _LINE)
+    high = packed[..., start + 8 * _LINE :]
     v = torch.cat((low & 15, low >> 4), 3)
-    if bits == 5:
+    if kept.bits == 5:
         planes = high.reshape(blocks, tiles, 2, _LINE)
         v = v | torch.stack([(planes >> t & 1) << 4 for t in range(8)], 3)
-    elif bits == 6:
+    elif kept.bits == 6:
         planes = high.reshape(blocks, tiles, 2, 2, _LINE)
         v = v | torch.stack([(planes[:, :, :, t // 4] >> 2 * (t % 4) & 3) << 4 for t in range(8)], 3)
-    elif bits == 8:
+    elif kept.bits == 8:
         planes = high.reshape(blocks, tiles, 2, 4, _LINE)
         v = v | torch.cat(((planes & 15) << 4, planes & 240), 3)
-    q = (v.to(torch.int16) - (1 << (bits - 1))).view(blocks, tiles, 2, 8, ROWS, 4).permute(0, 4, 1, 2, 3, 5)
-    values = q.reshape(blocks, ROWS, tiles, 2, GROUP) * scale.permute(0, 3, 1, 2)[..., None]
+    offset = 0 if kept.base else 1 << (kept.bits - 1)
+    q = (v.to(torch.int16) - offset).view(blocks, tiles, 2, 8, ROWS, 4).permute(0, 4, 1, 2, 3, 5)
+    values = q.reshape(blocks, ROWS, tiles, -1, kept.columns) * _numbers(packed[..., :scales])[..., None]
+    if kept.base:
+        values += _numbers(packed[..., scales:start])[..., None]
     return values.reshape(blocks * ROWS, tiles * TILE)
 
 
