@@ -32,7 +32,7 @@ from dsassist_model.errors import BadModelFile, ModelError
 from dsassist_model.gguf_file import open_gguf
 from dsassist_model.hf_folder import open_hf_folder
 from dsassist_model.layout import expected_shapes, fused_sources
-from dsassist_model.schemes import Part, Scheme, default, scheme
+from dsassist_model.schemes import Levels, Part, Scheme, default, scheme
 from dsassist_model.store import FORMAT_VERSION, ModelPlace
 from dsassist_model.tokenizer import Tokenizer
 
@@ -66,6 +66,17 @@ class SourceModel(Protocol):
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Rows of a canonical tensor as fp32."""
+        ...
+
+    def kind(self, name: str) -> str:
+        """What a canonical tensor is stored as, in GGUF's names."""
+        ...
+
+    def levels(
+        self, name: str, columns: int, start: int = 0, stop: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """The lowest value of every ``columns`` columns of rows of a quantized matrix, and the distance between
+        neighbouring ones [rows, groups]; None for one that is not."""
         ...
 
 
@@ -151,7 +162,8 @@ def _write(source: SourceModel, chosen: Scheme, sha256: str, folder: Path, progr
     tokenizer_json = source.tokenizer_json()
     Tokenizer.from_json(tokenizer_json, source.special)  # refuse a damaged one now, not at every load
     (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    parts = _parts(source.config, chosen)
+    kinds = {name: source.kind(name) for name in expected_shapes(source.config)}
+    parts = _parts(source.config, chosen, kinds)
     # The format wants no gaps between tensors: widest type first keeps every one aligned.
     order = sorted(parts, key=lambda name: -parts[name].dtype.itemsize)
     offsets, total = {}, 0
@@ -167,6 +179,7 @@ def _write(source: SourceModel, chosen: Scheme, sha256: str, folder: Path, progr
         "group_size": str(chosen.group_size),
         "source": source.path.name,
         "source_sha256": sha256,
+        "source_kinds": json.dumps(kinds, separators=(",", ":")),
     }
     header = _header(metadata, parts, order, offsets)
     path, done = folder / "model.safetensors", 0
@@ -207,14 +220,15 @@ def _header(
     return len(text).to_bytes(8, "little") + text
 
 
-def _parts(config: ModelConfig, chosen: Scheme) -> dict[str, Part]:
+def _parts(config: ModelConfig, chosen: Scheme, kinds: Mapping[str, str]) -> dict[str, Part]:
     shapes = expected_shapes(config)
     parts: dict[str, Part] = {}
     for name, members in fused_sources(config).items():
         rows, columns = sum(shapes[m][0] for m in members), shapes[members[0]][1:]
         if columns:
             stem = name.removesuffix(".weight")
-            parts |= {f"{stem}.{kind}": part for kind, part in chosen.parts(stem, rows, *columns).items()}
+            stored = [kinds.get(member, "") for member in members]
+            parts |= {f"{stem}.{kind}": part for kind, part in chosen.parts(stem, rows, columns[0], stored).items()}
         else:
             parts[name] = Part(torch.float32, (rows,))
     return parts
@@ -226,18 +240,22 @@ def _quantized(source: SourceModel, chosen: Scheme) -> Iterator[tuple[str, int, 
     for name, members in fused_sources(source.config).items():
         matrix, written = name.removesuffix(".weight"), dict[str, int]()
         rows, columns = sum(shapes[member][0] for member in members), shapes[members[0]][1:]
-        parts = chosen.parts(matrix, rows, *columns) if columns else {}
-        for block in _blocks(source, chosen, name, members):
+        kinds = [source.kind(member) for member in members]
+        parts = chosen.parts(matrix, rows, columns[0], kinds) if columns else {}
+        for block, *levels in _blocks(source, chosen, name, members, chosen.columns(parts, kinds) if columns else 0):
             named = {name: block}
             if columns:
-                named = {f"{matrix}.{part}": tensor for part, tensor in chosen.quantize(block, parts).items()}
+                quantized = chosen.quantize(block, parts, Levels(*levels) if levels else None)
+                named = {f"{matrix}.{part}": tensor for part, tensor in quantized.items()}
             for part, tensor in named.items():
                 yield part, written.get(part, 0), tensor
                 written[part] = written.get(part, 0) + tensor.numel() * tensor.element_size()
 
 
-def _blocks(source: SourceModel, chosen: Scheme, name: str, members: tuple[str, ...]) -> Iterator[Tensor]:
-    """The rows of a fused tensor in their order, some at a time."""
+def _blocks(
+    source: SourceModel, chosen: Scheme, name: str, members: tuple[str, ...], grouped: int
+) -> Iterator[tuple[Tensor, ...]]:
+    """The rows of a fused tensor in their order, some at a time; with ``grouped`` columns, their ``Levels`` too."""
     shapes = expected_shapes(source.config)
     columns = shapes[members[0]][1:]
     step = max(64, _BLOCK_ELEMENTS // math.prod(columns) // 64 * 64)
@@ -245,32 +263,38 @@ def _blocks(source: SourceModel, chosen: Scheme, name: str, members: tuple[str, 
     turn = chosen.interleave(name.removesuffix(".weight"), total, *columns) if columns else 0
     if turn:  # members of one shape, some rows of each in turn
         for start in range(0, shapes[members[0]][0], step):
-            each = [_read(source, member, start, start + step).view(-1, turn, *columns) for member in members]
-            yield torch.stack(each, dim=1).flatten(0, 2)
+            each = [_read(source, member, start, start + step, grouped) for member in members]
+            yield tuple(
+                torch.stack([part.view(-1, turn, part.shape[-1]) for part in parts], dim=1).flatten(0, 2)
+                for parts in zip(*each, strict=True)
+            )
         return
     if not columns or ".q." in members[0]:
         # Whole heads are permuted together in some files: cutting those would read them again for each block.
-        yield torch.cat([_read(source, member, 0, shapes[member][0]) for member in members])
+        each = [_read(source, member, 0, shapes[member][0], grouped) for member in members]
+        yield tuple(torch.cat(parts) for parts in zip(*each, strict=True))
         return
     for member in members:
         for start in range(0, shapes[member][0], step):
-            yield _read(source, member, start, start + step)
+            yield _read(source, member, start, start + step, grouped)
 
 
-def _read(source: SourceModel, member: str, start: int, stop: int) -> Tensor:
+def _read(source: SourceModel, member: str, start: int, stop: int, grouped: int) -> tuple[Tensor, ...]:
     values = source.read(member, start, stop)
     if not np.isfinite(values).all():
         raise BadModelFile(
             f"{source.path} is damaged: tensor {member!r} holds numbers that are not finite.",
             remedy="Download it again.",
         )
-    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    levels = source.levels(member, grouped, start, stop) if grouped else None
+    return tuple(torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in (values, *(levels or ())))
 
 
 def load_source(source: SourceModel) -> LoadedModel:
     """The model in float32, in memory."""
     chosen = scheme("none")
-    tensors = {name: torch.empty(part.shape, dtype=part.dtype) for name, part in _parts(source.config, chosen).items()}
+    parts = _parts(source.config, chosen, {})
+    tensors = {name: torch.empty(part.shape, dtype=part.dtype) for name, part in parts.items()}
     for name, at, block in _quantized(source, chosen):
         target = tensors[name].view(-1)
         begin = at // block.element_size()
@@ -292,7 +316,11 @@ def _load_converted(folder: Path) -> LoadedModel:
         raise BadModelFile(f"{path} was not written by dsassist.", remedy=remedy)
     config = ModelConfig.from_json(metadata["config"])
     special = SpecialTokens.from_json(metadata["special_tokens"])
-    expected = _parts(config, scheme(metadata.get("quantization", "")))
+    try:
+        kinds = dict(json.loads(metadata.get("source_kinds", "{}")))
+    except ValueError as error:
+        raise BadModelFile(f"{path} is damaged: its metadata is not JSON.", remedy=remedy) from error
+    expected = _parts(config, scheme(metadata.get("quantization", "")), kinds)
     for name, part in expected.items():
         if name not in tensors or tuple(tensors[name].shape) != part.shape or tensors[name].dtype != part.dtype:
             raise BadModelFile(f"{path} is damaged: tensor {name!r} is not as its metadata says.", remedy=remedy)

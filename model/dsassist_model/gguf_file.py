@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
@@ -36,6 +36,18 @@ _LAYER_NAMES = {
 }
 _TOP_NAMES = {"token_embd.weight": "embed.weight", "output_norm.weight": "norm.weight", "output.weight": "head.weight"}
 _ROPE_FACTORS = "rope_freqs.weight"
+
+_CODES = {
+    GGMLQuantizationType.Q4_0: slice(2, 18),
+    GGMLQuantizationType.Q4_1: slice(4, 20),
+    GGMLQuantizationType.Q5_0: slice(2, 22),
+    GGMLQuantizationType.Q5_1: slice(4, 24),
+    GGMLQuantizationType.Q8_0: slice(2, 34),
+    GGMLQuantizationType.Q4_K: slice(16, 144),
+    GGMLQuantizationType.Q5_K: slice(16, 176),
+    GGMLQuantizationType.Q6_K: slice(0, 192),
+}
+"""The bytes of a block that hold the values' integers; the others hold scales (ggml-common.h)."""
 
 
 def open_gguf(path: Path | str) -> GgufModel:
@@ -97,25 +109,68 @@ class GgufModel:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Rows ``start:stop`` of a tensor as fp32 (all of a vector), in the half-split rotary order."""
+        return self._rows(name, start, stop, self._dequantized)
+
+    def kind(self, name: str) -> str:
+        """GGUF's name of what a tensor is stored as: ``Q5_0``."""
+        return self._infos[name].kind.name
+
+    def levels(
+        self, name: str, columns: int, start: int = 0, stop: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """For rows ``start:stop`` of a matrix and every ``columns`` columns, the value of integers with no bit set and
+        the distance from one integer to the next [rows, groups]; None for kinds that are not made so.
+
+        The library's own dequantization tells them, of blocks whose integers were overwritten.
+        """
+        codes = _CODES.get(self._infos[name].kind)
+        if codes is None:
+            return None
+
+        def of(byte: int) -> NDArray[np.float32]:
+            def read(info: TensorInfo, start: int, stop: int) -> NDArray[np.float32]:
+                return self._dequantized(info, start, stop, codes, byte)[:, ::columns]
+
+            return self._rows(name, start, stop, read)
+
+        if self._infos[name].kind is GGMLQuantizationType.Q8_0:  # signed bytes: the lowest integer is -128
+            one = of(1)
+            return -128 * one, one
+        low, top = of(0), next((1 << digit) - 1 for digit in (4, 5, 6) if str(digit) in self.kind(name))
+        return low, ((of(255) - low) / top).astype(np.float32)
+
+    def _rows(
+        self,
+        name: str,
+        start: int,
+        stop: int | None,
+        read: Callable[[TensorInfo, int, int], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
         info = self._infos[name]
         if self.config.architecture == "llama" and name.rsplit(".", 2)[-2] in ("q", "k"):
             # Rows are permuted across a whole head: read them all, put them in order, then cut.
             heads = info.shape[0] // self.config.head_dim
-            values = self._dequantized(info, 0, info.shape[0])
+            values = read(info, 0, info.shape[0])
             paired = values.reshape(heads, self.config.head_dim // 2, 2, -1)
-            return np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(info.shape)[start:stop]
-        return self._dequantized(info, start, info.shape[0] if stop is None else min(stop, info.shape[0]))
+            return np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(values.shape)[start:stop]
+        return read(info, start, info.shape[0] if stop is None else min(stop, info.shape[0]))
 
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """All tensors, whole, one at a time."""
         for name in self.names:
             yield name, self.read(name)
 
-    def _dequantized(self, info: TensorInfo, start: int, stop: int) -> NDArray[np.float32]:
+    def _dequantized(
+        self, info: TensorInfo, start: int, stop: int, codes: slice | None = None, byte: int = 0
+    ) -> NDArray[np.float32]:
+        """Rows ``start:stop``; with ``codes``, as if these bytes of every block were ``byte``."""
         block, block_bytes = GGML_QUANT_SIZES[info.kind]
         row_bytes = math.prod(info.shape[1:]) // block * block_bytes if len(info.shape) > 1 else block_bytes // block
         raw = self._header.data[info.offset + start * row_bytes : info.offset + stop * row_bytes]
         shape = (stop - start, *info.shape[1:])
+        if codes is not None:
+            raw = raw.reshape(-1, block_bytes).copy()
+            raw[:, codes] = byte
         try:
             values = dequantize(raw.reshape(shape[0], -1) if len(shape) > 1 else raw, info.kind)
         except NotImplementedError as error:

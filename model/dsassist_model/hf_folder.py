@@ -142,6 +142,13 @@ class HfModel:
             values = (values.astype(np.uint32) << 16).view(np.float32)
         return cast(NDArray[np.float32], values.astype(np.float32, copy=False))
 
+    def kind(self, name: str) -> str:
+        """What a tensor is stored as: ``BF16``."""
+        return self._entries[name].dtype
+
+    def levels(self, name: str, columns: int, start: int = 0, stop: int | None = None) -> None:
+        """None: floating values lie on no levels (see ``convert.SourceModel``)."""
+
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """All tensors, whole, one at a time."""
         for name in self.names:

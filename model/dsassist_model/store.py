@@ -38,7 +38,7 @@ __all__ = [
     "resolve",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _SCHEMES = ("packed", "int8")
 """Of converted models; a higher one in the code makes older files be converted again."""
 

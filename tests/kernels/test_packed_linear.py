@@ -12,7 +12,18 @@ import pytest
 import torch
 
 from dsassist_kernels import native, packed_linear
-from dsassist_kernels.packed_linear import FORMATS, Format, Grid, available, cpu, pack, packed_mlp, reference, rows, unpack
+from dsassist_kernels.packed_linear import (
+    FORMATS,
+    Format,
+    Grid,
+    available,
+    cpu,
+    pack,
+    packed_mlp,
+    reference,
+    rows,
+    unpack,
+)
 from dsassist_kernels.packed_linear import packed_linear as linear
 from dsassist_kernels.packed_linear.reference import quantize_groups
 

@@ -63,12 +63,30 @@ def vocabulary() -> list[str]:
     return letters + [merge.replace(" ", "") for merge in MERGES] + list(SPECIALS)
 
 
+def _random_blocks(shape: tuple[int, ...], kind: Kind) -> NDArray[np.uint8]:
+    """A matrix of ``kind``, random but for its blocks' scales, which are small."""
+    values, size = gguf.GGML_QUANT_SIZES[kind]
+    rng = np.random.default_rng(shape[0])
+    blocks = rng.integers(0, 256, (shape[0], shape[1] // values, size), dtype=np.uint8)
+    scales = (rng.random((*blocks.shape[:2], 2)) / 1000).astype(np.float16).view(np.uint8)
+    if kind is Kind.Q6_K:
+        blocks[..., 208:210] = scales[..., :2]
+    else:
+        blocks[..., :4] = scales
+    return blocks.reshape(shape[0], -1)
+
+
 class TinyModel:
     """Shapes and random weights of a model of two layers, written as GGUF or as a Hugging Face folder."""
 
-    def __init__(self, architecture: str = "qwen2", *, tied: bool = False, seed: int = 0, layers: int = 2) -> None:
+    def __init__(
+        self, architecture: str = "qwen2", *, tied: bool = False, seed: int = 0, layers: int = 2, wide: bool = False
+    ) -> None:
+        """``wide``: columns enough for every way of packing."""
         self.architecture, self.tied, self.layers = architecture, tied, layers
-        self.hidden, self.heads, self.kv_heads, self.head_dim, self.ffn = 64, 4, 2, 16, 96
+        self.hidden, self.heads, self.kv_heads, self.head_dim, self.ffn = (
+            (256, 4, 2, 64, 256) if wide else (64, 4, 2, 16, 96)
+        )
         self.vocab = vocabulary()
         rng = np.random.default_rng(seed)
         self.arrays: Arrays = {}
@@ -97,8 +115,15 @@ class TinyModel:
         if not tied:
             add("head.weight", len(self.vocab), self.hidden)
 
-    def write_gguf(self, path: Path, *, kind: Kind = Kind.F32, changes: dict[str, Any] | None = None) -> Path:
-        """``changes`` replaces metadata by key; None leaves a key out."""
+    def write_gguf(
+        self,
+        path: Path,
+        *,
+        kind: Kind = Kind.F32,
+        other: dict[str, Kind] | None = None,
+        changes: dict[str, Any] | None = None,
+    ) -> Path:
+        """``other`` kinds by a matrix's role; ``changes`` replaces metadata by key; None leaves a key out."""
         writer = gguf.GGUFWriter(str(path), self.architecture)
         a = self.architecture
         metadata: dict[str, Any] = {
@@ -133,11 +158,15 @@ class TinyModel:
             if self.architecture == "llama" and role in ("q", "k"):
                 # llama.cpp stores the rows of each head as pairs (0, d/2), (1, d/2 + 1), …
                 array = array.reshape(-1, 2, self.head_dim // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
-            if kind is Kind.F32 or array.ndim == 1:
+            kept = (other or {}).get(role, kind)
+            if kept is Kind.F32 or array.ndim == 1:
                 writer.add_tensor(f"{stem}.{ending}", np.ascontiguousarray(array))
             else:
-                quantized = gguf.quantize(np.ascontiguousarray(array), kind)
-                writer.add_tensor(f"{stem}.{ending}", quantized, raw_dtype=kind)
+                if kept in (Kind.Q4_K, Kind.Q5_K, Kind.Q6_K):  # which the library only reads
+                    quantized = _random_blocks(array.shape, kept)
+                else:
+                    quantized = gguf.quantize(np.ascontiguousarray(array), kept)
+                writer.add_tensor(f"{stem}.{ending}", quantized, raw_dtype=kept)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

@@ -59,6 +59,32 @@ def test_weights_are_close_and_fused(
     assert loaded.special.fim.supported
 
 
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
+@pytest.mark.parametrize(
+    "kind", [Kind.Q4_0, Kind.Q4_1, Kind.Q5_0, Kind.Q5_1, Kind.Q8_0, Kind.Q4_K, Kind.Q5_K, Kind.Q6_K], ids=str
+)
+def test_what_a_file_has_quantized_is_kept_as_it_is(
+    home: Path, tmp_path: Path, tiny: Any, architecture: str, kind: Kind
+) -> None:
+    path = tiny(architecture, wide=True).write_gguf(tmp_path / "m.gguf", kind=kind)
+    source = load(path, quantization="none").tensors
+    packed = load(path, quantization="packed").tensors
+    for name in ("layers.0.qkv", "layers.1.o", "layers.0.gate_up", "layers.1.down"):
+        stored = dequantize(packed, name, torch.device("cpu"), torch.float32)
+        exact = source[f"{name}.weight"]
+        # but for scales and bases, which are rounded to float16 where they were products of two numbers
+        assert float((stored - exact).abs().max() / exact.abs().max()) < 6e-4, name
+    smaller = {Kind.Q4_0: 9, Kind.Q5_0: 11, Kind.Q8_0: 17, Kind.Q6_K: 14, Kind.Q4_1: 10, Kind.Q4_K: 10}
+    assert packed["layers.0.down.packed"].shape[2] == smaller.get(kind, 12) * 64
+
+
+def test_a_matrix_joined_of_several_kinds_is_not_coarser_than_they(home: Path, tmp_path: Path, tiny: Any) -> None:
+    path = tiny(wide=True).write_gguf(tmp_path / "m.gguf", kind=Kind.Q5_0, other={"v": Kind.Q8_0, "up": Kind.Q6_K})
+    packed = load(path, quantization="packed").tensors
+    sizes = {name: packed[f"layers.0.{name}.packed"].shape[2] // 64 for name in ("qkv", "gate_up", "o")}
+    assert sizes == {"qkv": 17, "gate_up": 13, "o": 11}
+
+
 def test_gguf_and_hugging_face_convert_alike(home: Path, tmp_path: Path, tiny: Any) -> None:
     model = tiny("llama")
     from_file = load(model.write_gguf(tmp_path / "m.gguf")).tensors
@@ -177,7 +203,7 @@ def test_two_processes_convert_at_once(home: Path, tmp_path: Path, tiny: Any) ->
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]
     folder = store.resolve(path).folder
-    assert [f.name for f in folder.iterdir()] == [f"{default()}-v1"]
+    assert [f.name for f in folder.iterdir()] == [store.converted_dir(store.resolve(path), default()).name]
 
 
 def test_a_killed_conversion_leaves_no_half_model(home: Path, tmp_path: Path, tiny: Any) -> None:
@@ -191,7 +217,7 @@ def test_a_killed_conversion_leaves_no_half_model(home: Path, tmp_path: Path, ti
     process.stdout.close()
     place = store.resolve(path)
     assert load(path).tensors
-    assert [f.name for f in place.folder.iterdir()] == [f"{default()}-v1"]
+    assert [f.name for f in place.folder.iterdir()] == [store.converted_dir(store.resolve(path), default()).name]
 
 
 def test_the_command_tells_errors_as_json(home: Path, tmp_path: Path) -> None:
