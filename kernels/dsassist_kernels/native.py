@@ -16,11 +16,25 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import torch
 
-__all__ = ["Status", "compiled", "disable", "enabled", "library", "pointer", "set_folder", "set_threads", "status"]
+__all__ = [
+    "Status",
+    "address",
+    "compiled",
+    "disable",
+    "enabled",
+    "library",
+    "pointer",
+    "scratch",
+    "set_folder",
+    "set_threads",
+    "signatures",
+    "status",
+]
 
 _FLAGS = (
     "-O3",
@@ -36,6 +50,9 @@ _HEADER = Path(__file__).with_name("native.h")
 _THREADS = Path(__file__).parent / "threads" / "cpu.c"
 """The pool that the others run their loops on."""
 
+_LETTERS = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "f": ctypes.c_float}
+_KEPT = 1 << 18
+_own = threading.local()
 _folder: Path | None = None
 _enabled = os.environ.get("DSASSIST_NATIVE", "1") != "0"
 
@@ -70,6 +87,30 @@ def enabled() -> bool:
 def pointer(tensor: torch.Tensor | None) -> ctypes.c_void_p:
     """The address of a tensor's first element, for a C argument; NULL for None."""
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def address(tensor: torch.Tensor | None) -> int | None:
+    """The same as a number, for functions whose ``signatures`` are known: several of those a layer and token cost a
+    tenth of its time otherwise."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def signatures(lib: ctypes.CDLL, **kinds: str) -> None:
+    """Tell what functions of ``lib`` take, a letter an argument: p pointer, i int64, f float. Cheap to repeat."""
+    first = next(iter(kinds))
+    if getattr(lib, first).argtypes is None:
+        for name, letters in kinds.items():
+            getattr(lib, name).argtypes = [_LETTERS[letter] for letter in letters]
+
+
+def scratch(size: int) -> torch.Tensor:
+    """``size`` bytes that nobody else uses until this thread asks again."""
+    if size > _KEPT:
+        return torch.empty(size, dtype=torch.uint8)
+    kept: torch.Tensor | None = getattr(_own, "kept", None)
+    if kept is None:
+        kept = _own.kept = torch.empty(_KEPT, dtype=torch.uint8)
+    return kept
 
 
 @functools.cache

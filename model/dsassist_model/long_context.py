@@ -188,7 +188,8 @@ class LongContext:
 
     def _paged(self, layer: int, q: Tensor, pages: LayerPages, table: Tensor, past: int, lse: Tensor | None) -> Tensor:
         choice = None
-        if self.decode_from and self.mode != "dense" and pages.bounds is not None and layer >= self.dense_layers:
+        chosen = self.decode_from and self.mode != "dense" and layer >= self.dense_layers
+        if chosen and pages.bounds is not None and past + q.shape[0] >= self.decode_from:
             choice = paged_attention.Choice(pages.bounds, self.decode_tokens, self.decode_from)
         if q.is_cuda and q.shape[0] == 1 and lse is None:
             tokens = torch.tensor([past + 1], dtype=torch.int32, device=q.device)

@@ -100,9 +100,13 @@ class KVPool:
         self.value_scale: Tensor | None = empty(PAGE) if whole else None
         self.offset = offset if whole else None
         self.pages = pages
+        self._layers = [self._layer(i) for i in range(layers)]
 
     def layer(self, i: int) -> LayerPages:
         """One layer's pages."""
+        return self._layers[i]
+
+    def _layer(self, i: int) -> LayerPages:
         scales = None
         if self.key_scale is not None and self.value_scale is not None:
             scales = self.key_scale[i], self.value_scale[i]
@@ -233,9 +237,8 @@ class Transformer:
             for s in segments:
                 end = start + len(s.tokens)
                 far = s.far(i) if s.far else None
-                piece = self.long_context.attend(
-                    i, q[start:end], pages, s.table, s.past, last=s.last, far=far, asked=s.asked
-                )
+                own = q if len(segments) == 1 else q[start:end]
+                piece = self.long_context.attend(i, own, pages, s.table, s.past, last=s.last, far=far, asked=s.asked)
                 mixed.append(piece.reshape(end - start, -1))
                 start = end
             if i + 1 == len(self.layers):  # from here on only the wanted rows matter

@@ -16,6 +16,13 @@ __all__ = ["activation_bytes", "available", "cheap_rows", "packed_linear", "pack
 _SOURCE = Path(__file__).with_name("cpu.c")
 
 
+def _library() -> ctypes.CDLL | None:
+    lib = native.compiled(_SOURCE)
+    if lib is not None:
+        native.signatures(lib, packed_linear="pppppppiiiif", packed_mlp="pppppppiiiiif", packed_rows="pppiii")
+    return lib
+
+
 def available() -> bool:
     """Whether there is a compiled form. Without, packed weights run by the definition: right, and far too slow."""
     return native.compiled(_SOURCE) is not None
@@ -31,16 +38,14 @@ def packed_linear(
     x: Tensor, packed: Tensor, bias: Tensor | None, norm: Tensor | None, eps: float, residual: Tensor | None
 ) -> Tensor:
     """See ``dsassist_kernels.packed_linear``; float32 in and out."""
-    lib = native.compiled(_SOURCE)
+    lib = _library()
     assert lib is not None
     x = x.contiguous()
     residual = residual.contiguous() if residual is not None else None
     m, n, k = x.shape[0], packed.shape[0] * ROWS, x.shape[1]
-    y = torch.empty(m, n)
-    scratch = torch.empty(activation_bytes(m, k), dtype=torch.uint8)
-    tensors = map(native.pointer, (x, norm, packed, bias, residual, y, scratch))
-    sizes = map(ctypes.c_int64, (m, n, k, format_of_tile(packed.shape[2]).lines))
-    if m and lib.packed_linear(*tensors, *sizes, ctypes.c_float(eps)):
+    y, scratch = torch.empty(m, n), native.scratch(activation_bytes(m, k))
+    tensors = map(native.address, (x, norm, packed, bias, residual, y, scratch))
+    if m and lib.packed_linear(*tensors, m, n, k, format_of_tile(packed.shape[2]).lines, eps):
         raise MemoryError("no memory for a block of weights")
     return y
 
@@ -49,29 +54,27 @@ def packed_mlp(
     x: Tensor, gate_up: Tensor, down: Tensor, norm: Tensor | None, eps: float, residual: Tensor | None
 ) -> Tensor:
     """See ``dsassist_kernels.packed_linear``; float32 in and out."""
-    lib = native.compiled(_SOURCE)
+    lib = _library()
     assert lib is not None
     x = x.contiguous()
     residual = residual.contiguous() if residual is not None else None
     m, k, i = x.shape[0], x.shape[1], down.shape[1] * TILE
-    y = torch.empty(m, k)
-    scratch = torch.empty(activation_bytes(m, k) + activation_bytes(m, i), dtype=torch.uint8)
-    tensors = map(native.pointer, (x, norm, gate_up, down, residual, y, scratch))
+    y, scratch = torch.empty(m, k), native.scratch(activation_bytes(m, k) + activation_bytes(m, i))
+    tensors = map(native.address, (x, norm, gate_up, down, residual, y, scratch))
     lines = (format_of_tile(each.shape[2]).lines for each in (gate_up, down))
-    sizes = map(ctypes.c_int64, (m, k, i, *lines))
-    if m and lib.packed_mlp(*tensors, *sizes, ctypes.c_float(eps)):
+    if m and lib.packed_mlp(*tensors, m, k, i, *lines, eps):
         raise MemoryError("no memory for blocks of weights")
     return y
 
 
 def rows(packed: Tensor, index: Tensor) -> Tensor:
     """See ``dsassist_kernels.packed_linear``."""
-    lib = native.compiled(_SOURCE)
+    lib = _library()
     assert lib is not None
     k = packed.shape[1] * TILE
     y, index = torch.empty(len(index), k), index.contiguous()
-    sizes = map(ctypes.c_int64, (len(index), k, format_of_tile(packed.shape[2]).lines))
-    lib.packed_rows(*map(native.pointer, (packed, index, y)), *sizes)
+    tensors = map(native.address, (packed, index, y))
+    lib.packed_rows(*tensors, len(index), k, format_of_tile(packed.shape[2]).lines)
     return y
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -35,7 +37,8 @@ _LINE = 64
 _STEPS = (1.04, 1.08, 1.13, 0.96, 0.92)
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True)
+class Format:
     """How weights are kept. Symmetric: ``(q - 2^(bits-1)) · scale``; with a base: ``q · scale + base``, q from 0."""
 
     bits: int
@@ -44,7 +47,7 @@ class Format(NamedTuple):
     columns: int = 32
     """That share a scale: 32, or 16."""
 
-    @property
+    @functools.cached_property
     def lines(self) -> int:
         """Of 64 bytes in a tile of 16 rows × 64 columns: what the compiled code knows a format by (packed.h)."""
         return 9 + 2 * (self.bits - 4) + self.base + (self.columns == 16)
@@ -75,6 +78,7 @@ def tile_bytes(kept: Format) -> int:
     return _LINE * kept.lines
 
 
+@functools.cache
 def format_of_tile(size: int) -> Format:
     """The format whose tiles have ``size`` bytes.
 

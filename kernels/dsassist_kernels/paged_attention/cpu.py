@@ -27,7 +27,10 @@ _SOURCE = Path(__file__).with_name("cpu.c")
 
 
 def _library() -> ctypes.CDLL | None:
-    return native.compiled(_SOURCE)
+    lib = native.compiled(_SOURCE)
+    if lib is not None:
+        native.signatures(lib, rotate_and_store="p" * 11 + "i" * 4, attend_few="p" * 9 + "i" * 7 + "f")
+    return lib
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,8 @@ def rotate_and_store(
     _, kv_heads, d, _ = keys.shape
     t = qkv.shape[0]
     q = torch.empty(t, heads, d)
-    sizes = (ctypes.c_int64(value) for value in (t, heads, kv_heads, d))
     tensors = (qkv, cos, sin, slots, q, keys, values, *(scales or (None, None)), bounds, offset)
-    lib.rotate_and_store(*map(native.pointer, tensors), *sizes)
+    lib.rotate_and_store(*map(native.address, tensors), t, heads, kv_heads, d)
     return q
 
 
@@ -98,10 +100,9 @@ def attend(
     if t > FEW_QUERIES:  # a prompt reads everything
         choice = None
     limits = (choice.tokens // PAGE, choice.start) if choice else (0, 0)
-    sizes = (ctypes.c_int64(value) for value in (t, heads, keys.shape[1], d, past, *limits))
     bounds = choice.bounds if choice else None
-    tensors = map(native.pointer, (q, keys, values, *(scales or (None, None)), bounds, table, out, lse))
-    if lib.attend_few(*tensors, *sizes, ctypes.c_float(d**-0.5)):
+    tensors = map(native.address, (q, keys, values, *(scales or (None, None)), bounds, table, out, lse))
+    if lib.attend_few(*tensors, t, heads, keys.shape[1], d, past, *limits, d**-0.5):
         raise MemoryError(f"no memory for the scores of {past + t} tokens")
     return out
 
