@@ -32,8 +32,8 @@ demo: model  ## Watch your own machine complete real code
 test-model: model
 	@$(BIN)/dsassist model pull smollm2-135m
 
-test: test-model  ## Run the default tests
-	$(BIN)/python -m pytest
+test: test-model  ## Run the default tests, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: test-model  ## Run the default and the slow tests
 	$(BIN)/python -m pytest -m 'not gpu and not e2e'

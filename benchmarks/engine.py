@@ -46,11 +46,6 @@ class Ours:
         loaded = load(model)
         self.tokenizer = loaded.tokenizer
         self.model = Transformer(loaded.config, loaded.tensors, torch.device("cpu"))
-        self.bytes_per_token = sum(
-            t.numel() * t.element_size()
-            for name, t in loaded.tensors.items()
-            if name != "embed.weight" or loaded.config.tie_embeddings
-        )
         self.engine = Engine(self.model, self.tokenizer)
 
     def time(self, tokens: list[int], prefill: int, decode: int) -> dict[str, float]:
@@ -280,7 +275,7 @@ def main() -> int:
     ratios["decode_drafted"] = statistics.median(theirs) * made / spent
     read = bandwidth()
     figures["bandwidth_gb_s"] = read / 1e9
-    figures["bandwidth_share"] = ours.bytes_per_token * speed["ours", "decode"] / read
+    figures["bandwidth_share"] = ours.model.bytes_per_token * speed["ours", "decode"] / read
     peaks = {f"peer_{name}_peak_mb": peak_memory(llama.pid) / 1e6 for name, llama in llamas.items()}
     for llama in llamas.values():
         llama.close()

@@ -189,6 +189,8 @@ class Transformer:
             self._split_head = _split(tensors)
             left = [] if self._split_head is None else ["head.packed"]
             self._tensors = _placed(config, {n: t for n, t in tensors.items() if n not in left})
+        self.bytes_per_token = _bytes_per_token(config, tensors, self._split_head)
+        """Of the weights as they are stored, those that a greedily decoded token has to read."""
         self.embed = self._embedding()
         if self._split_head is None:
             self.head = self.embed.head() if config.tie_embeddings else self._linear("head")
@@ -324,6 +326,14 @@ def _placed(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     row, and stays in the file."""
     looked_up = {} if config.tie_embeddings else {n: t for n, t in tensors.items() if n.startswith("embed.")}
     return dict(in_huge_pages({n: t for n, t in tensors.items() if n not in looked_up})) | looked_up
+
+
+def _bytes_per_token(config: ModelConfig, tensors: Mapping[str, Tensor], head: SplitHead | None) -> int:
+    looked_up = () if config.tie_embeddings else ("embed.",)
+    whole = [
+        t for name, t in tensors.items() if not name.startswith(looked_up) and (head is None or name != "head.packed")
+    ]
+    return sum(t.numel() * t.element_size() for t in [*whole, *([] if head is None else [head.parts[0]])])
 
 
 def _split(tensors: Mapping[str, Tensor]) -> SplitHead | None:
