@@ -106,6 +106,26 @@ static int score(scoring *z, int64_t count) {
   return z->failed ? -1 : 0;
 }
 
+INLINE float largest(const float *x, int64_t count) {
+  float most = -INFINITY;
+#pragma omp simd reduction(max : most)
+  for (int64_t i = 0; i < count; i++) most = x[i] > most ? x[i] : most;
+  return most;
+}
+
+/* The block that holds the largest of n numbers, the first such; 0 if all are none */
+static int64_t best_block(const float *x, int64_t n) {
+  int64_t at = 0, part = 64 * ROWS;
+  float top = -INFINITY;
+  for (int64_t i = 0; i < n; i += part) {
+    float most = largest(x + i, n - i < part ? n - i : part);
+    if (most > top) top = most, at = i;
+  }
+  for (int64_t i = at; i < n && i < at + part; i += ROWS)
+    if (largest(x + i, ROWS) == top) return i / ROWS;
+  return 0;
+}
+
 /* y [m, n] = x W^T, W in two parts as split_head gives them: exact wherever a row's largest product may be, elsewhere within the
    bound; with everything, exact throughout. What is exact in a row does not depend on other rows.
    scratch: activation_bytes(m, k); more: 4 bytes for each group of its panels, and 8 for each block. Returns 0, or -1 without memory. */
@@ -122,18 +142,12 @@ int head_scores(const float *x, const uint8_t *upper, const uint8_t *lower, cons
   }
   if (multiply_rows(&b, upper, UPPER, 0, 0, y, n)) return -1;
   for (int64_t i = 0; i < m; i++) {
-    float *row = y + i * n, top = -INFINITY, norm = 0.0f, scales = 0.0f;
+    float *row = y + i * n, norm = 0.0f, scales = 0.0f;
     scoring z = {&a, upper, lower, blocks, i, 0, n, row, 0};
-    int64_t found = 0, best = 0;
-    for (int64_t j = 0; j < all; j++) {
-      float most = row[j * ROWS];
-      for (int r = 1; r < ROWS; r++) most = row[j * ROWS + r] > most ? row[j * ROWS + r] : most;
-      if (most > top) top = most, best = j;
-    }
+    int64_t found = 0, best = best_block(row, n);
     blocks[0] = best;
     if (score(&z, 1)) return -1;
-    top = -INFINITY;
-    for (int r = 0; r < ROWS; r++) top = row[best * ROWS + r] > top ? row[best * ROWS + r] : top;
+    float top = largest(row + best * ROWS, ROWS);
     for (int64_t g = 0; g < groups; g++) {
       int64_t at = (i / ROWS * groups + g) * ROWS + i % ROWS;
       int32_t sum = 0;
@@ -146,6 +160,7 @@ int head_scores(const float *x, const uint8_t *upper, const uint8_t *lower, cons
     float least = top - 1e-4f * fabsf(top);
     for (int64_t j = 0; j < all; j++) {
       int reaches = 0;
+#pragma omp simd reduction(| : reaches)
       for (int r = 0; r < ROWS; r++) {
         int64_t at = j * ROWS + r;
         reaches |= row[at] + error[at] * norm + rounding[at] * scales >= least;
