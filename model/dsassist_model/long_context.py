@@ -188,8 +188,8 @@ class LongContext:
 
     def _paged(self, layer: int, q: Tensor, pages: LayerPages, table: Tensor, past: int, lse: Tensor | None) -> Tensor:
         choice = None
-        chosen = self.decode_from and self.mode != "dense" and layer >= self.dense_layers
-        if chosen and pages.bounds is not None and past + q.shape[0] >= self.decode_from:
+        some = self.may_choose(layer) and self.chosen_pages(past + q.shape[0])[0]
+        if some and pages.bounds is not None:
             choice = paged_attention.Choice(pages.bounds, self.decode_tokens, self.decode_from)
         if q.is_cuda and q.shape[0] == 1 and lse is None:
             tokens = torch.tensor([past + 1], dtype=torch.int32, device=q.device)
@@ -203,6 +203,16 @@ class LongContext:
         return paged_attention.attend(
             q, pages.keys, pages.values, table, past, scales=pages.scales, choice=choice, lse=lse
         )
+
+    def may_choose(self, layer: int) -> bool:
+        """Whether few queries of a layer may read chosen pages only."""
+        return layer >= self.dense_layers
+
+    def chosen_pages(self, tokens: int) -> tuple[int, int]:
+        """How many pages a query reads that sees ``tokens``, and from how many tokens on that is so; zeros for all."""
+        if not self.decode_from or self.mode == "dense" or tokens < self.decode_from:
+            return 0, 0
+        return self.decode_tokens // PAGE, self.decode_from
 
     @property
     def density(self) -> float:

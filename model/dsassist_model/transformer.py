@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dsassist_kernels import native
 from dsassist_kernels.kv_int8 import quantize
+from dsassist_kernels.layer_stack import FEW_QUERIES, LayerStack, LayerTensors, available
 from dsassist_kernels.packed_head import SplitHead
 from dsassist_kernels.packed_linear import cheap_rows
 from dsassist_kernels.paged_attention import PAGE, rotate_and_store
@@ -100,6 +102,8 @@ class KVPool:
         self.value_scale: Tensor | None = empty(PAGE) if whole else None
         self.offset = offset if whole else None
         self.pages = pages
+        self.stack: LayerStack | None = None
+        """Its layers and a model's, run in one call; made by the model."""
         self._layers = [self._layer(i) for i in range(layers)]
 
     def layer(self, i: int) -> LayerPages:
@@ -223,6 +227,12 @@ class Transformer:
         slots = torch.cat([_slots(s) for s in segments])
         cos, sin = self.cos[positions], self.sin[positions]
         x = self.embed(tokens)
+        if len(segments) == 1 and len(tokens) <= FEW_QUERIES and (stack := self._stack(segments[0], pool)):
+            if check is not None:
+                check()
+            (s,) = segments
+            x = stack(x, cos, sin, slots, s.table, s.past, chosen=self.long_context.chosen_pages(s.past + len(tokens)))
+            return rms_norm(x[len(tokens) - s.outputs :], *self.norm)
         heads = self.config.num_heads
         for i, layer in enumerate(self.layers):
             if check is not None:
@@ -259,6 +269,43 @@ class Transformer:
         if self._split_head is not None:
             return self._split_head(hidden, everything=not greedy)
         return self.head(hidden).float()
+
+    def _stack(self, segment: Segment, pool: KVPool) -> LayerStack | None:
+        """The layers in one call, where they all are packed and nothing but pages is attended to."""
+        if segment.far is not None or not native.enabled():
+            return None
+        if pool.stack is None:
+            layers = [self._layer_tensors(i, pool.layer(i)) for i in range(len(self.layers))]
+            found = [layer for layer in layers if layer is not None and available(layer)]
+            if len(found) < len(layers):
+                return None
+            pool.stack = LayerStack(found)
+        return pool.stack
+
+    def _layer_tensors(self, i: int, pages: LayerPages) -> LayerTensors | None:
+        layer = self.layers[i]
+        if not isinstance(layer.qkv, PackedLinear) or not isinstance(layer.out, PackedLinear):
+            return None
+        if not isinstance(layer.mlp, PackedMlp) or layer.qkv.norm is None or layer.mlp.norm is None:
+            return None
+        return LayerTensors(
+            qkv=layer.qkv.weight,
+            qkv_bias=layer.qkv.bias,
+            qkv_norm=layer.qkv.norm,
+            qkv_eps=layer.qkv.eps,
+            out=layer.out.weight,
+            out_bias=layer.out.bias,
+            gate_up=layer.mlp.gate_up,
+            down=layer.mlp.down,
+            mlp_norm=layer.mlp.norm,
+            mlp_eps=layer.mlp.eps,
+            keys=pages.keys,
+            values=pages.values,
+            scales=pages.scales,
+            bounds=pages.bounds,
+            offset=pages.offset,
+            chooses=self.long_context.may_choose(i) and pages.bounds is not None,
+        )
 
     def _key_offset(self) -> Tensor | None:
         """What a key is on average whatever the token, [L, kv heads, D]: its bias, turned to places of a long prompt.
