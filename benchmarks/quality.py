@@ -17,8 +17,9 @@ from _common import arguments, report, say, source_files
 
 from dsassist_model import catalog
 from dsassist_model.convert import load
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.tokenizer import Tokenizer
-from dsassist_model.transformer import KVPool, Segment, Transformer
+from dsassist_model.transformer import Segment, Transformer
 
 _HEAD_ROWS = 64  # logits of a whole window would take hundreds of megabytes
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from _long_context.prompts import SEGMENT, gaps, probes, prompt, segments
 from dsassist_kernels.sparse_attention import Sparsity
 from dsassist_model.convert import load
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.tokenizer import Tokenizer
-from dsassist_model.transformer import KVPool, Transformer
+from dsassist_model.transformer import Transformer
 
 __all__ = ["quality", "set_way"]
 

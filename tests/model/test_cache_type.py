@@ -10,8 +10,8 @@ import torch
 
 from dsassist_model.config import FimTokens
 from dsassist_model.errors import DeviceError
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.serve.state import cache_dtype
-from dsassist_model.transformer import KVPool
 
 PROMPT = [int(x) for x in torch.randint(1, 250, (420,), generator=torch.Generator().manual_seed(5))]
 

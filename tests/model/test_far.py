@@ -12,8 +12,8 @@ from dsassist_kernels.paged_attention import PAGE, attend, rotate_and_store
 from dsassist_model.config import ModelConfig
 from dsassist_model.engine.far import POOLED, FarMemory
 from dsassist_model.errors import Cancelled
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.long_context import Far, LayerPages, LongContext
-from dsassist_model.transformer import KVPool
 
 CONFIG = ModelConfig("llama", 10, 64, 64, 2, 4, 2, 16, 1e4, None, 1e-6, 4096, False, True)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dsassist_model.config import ModelConfig
 from dsassist_model.engine.cache import OutOfPages, PrefixCache
-from dsassist_model.transformer import KVPool
+from dsassist_model.kv_pool import KVPool
 
 CONFIG = ModelConfig("llama", 10, 8, 8, 1, 1, 1, 2, 1e4, None, 1e-6, 4096, False, True)
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dsassist_kernels.paged_attention import PAGE
-from dsassist_model.transformer import KVPool
+from dsassist_model.kv_pool import KVPool
 
 __all__ = ["OutOfPages", "PrefixCache"]
 

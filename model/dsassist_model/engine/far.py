@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.long_context import Far
-from dsassist_model.transformer import KVPool
 
 __all__ = ["FADE", "POOLED", "FarMemory"]
 

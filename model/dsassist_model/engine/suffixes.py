@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels.paged_attention import PAGE
-from dsassist_model.transformer import KVPool
+from dsassist_model.kv_pool import KVPool
 
 __all__ = ["MOST_CHANGED", "Span", "SuffixCache"]
 

@@ -15,8 +15,9 @@ from dsassist_kernels import native
 from dsassist_model import convert, paths
 from dsassist_model.engine import Engine, Request
 from dsassist_model.errors import DeviceError, ModelError
+from dsassist_model.kv_pool import KVPool
 from dsassist_model.serve.pressure import Pressure, available_share
-from dsassist_model.transformer import KVPool, Transformer
+from dsassist_model.transformer import Transformer
 
 __all__ = ["EngineOptions", "EngineState", "load_engine"]
 
