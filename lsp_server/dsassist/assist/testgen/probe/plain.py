@@ -39,7 +39,7 @@ BY_TYPE: dict[str, tuple[str, ...]] = {
     "range": ("range(5)", "range(0)"),
     "slice": ("slice(1, 3)", "slice(None)"),
     "object": ('"hello"', "1", "None", "[1, 2]", "object()"),
-    "type": ("int", "str", "dict"),
+    "type": ("int", "str", "dict", 'type("Sample", (), {})'),
     "callable": ("str", "lambda value: value", "len", "bool", "lambda *args: None", "lambda value: value > 1", "lambda first, second: first",
                  "lambda *args, **kwargs: args[0] if args else None"),
     "iterator": ("iter([1, 2, 3])", "iter([])", 'iter(["a", "b"])'),
