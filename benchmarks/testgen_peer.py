@@ -51,7 +51,7 @@ def pynguin(program: Path, root: Path, module: str, seconds: float, out: Path) -
     """Run Pynguin on ``module`` and return the test file that it writes, "" when it writes none."""
     out.mkdir(parents=True)
     command = [str(program), "--project-path", str(root), "--module-name", module, "--output-path", str(out)]
-    command += ["--maximum-search-time", str(int(seconds)), "--seed", "1"]
+    command += ["--maximum-search-time", str(int(seconds)), "--seed", "1", "--report-dir", str(out)]
     env = {**os.environ, "PYNGUIN_DANGER_AWARE": "1", "PYTHONHASHSEED": "0"}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
