@@ -6,9 +6,8 @@ Nothing here creates a folder: who writes, creates.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["EngineFiles", "cache_dir", "config_dir", "engine_files", "models_dir", "runtime_dir"]
 
@@ -56,8 +55,7 @@ def runtime_dir() -> Path:
     return cache_dir() / "run"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFiles:
+class EngineFiles(NamedTuple):
     """Where one engine, shared by all of a user's editors, is found."""
 
     socket: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -376,7 +375,7 @@ def _reference(item: Reference) -> dict[str, Any]:
 
 
 def _symbol(info: SymbolInfo) -> dict[str, Any]:
-    fields = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
+    fields = info._asdict()
     kept = ("name", "qualified_name", "container", "signature", "documentation")
     return {**{name: fields[name] for name in kept}, "kind": info.kind.label, **_location(info.location)}
 

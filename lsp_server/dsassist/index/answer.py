@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsassist.index.model import Level
 
@@ -12,8 +12,7 @@ Target = tuple[str, str]
 """A file and a symbol's path in it. Things outside the workspace have an empty file and a dotted name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What an occurrence denotes. No targets and not ``known``: nothing rules out that it is any member of that
     name."""
 

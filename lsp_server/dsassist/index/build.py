@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsassist.errors import IndexingError
 from dsassist.index.facts import Facts, Occurrences, unpack_meaning
@@ -28,8 +27,7 @@ _BATCH = 24
 _COMMIT_BYTES = 24 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What an update did."""
 
     files: int

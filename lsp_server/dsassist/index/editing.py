@@ -71,14 +71,7 @@ class Editing(Build):
                     # The buffer is what the disk has: stored facts and links hold, and the tree can wait.
                     facts = self._stored_facts(path)
                     if facts is not None:
-                        self._overlays[path] = Overlay(
-                            source,
-                            mark,
-                            None,
-                            facts,
-                            frozenset(facts.nonlocal_names()),
-                            frozenset(facts.defined_names()),
-                        )
+                        self._overlays[path] = Overlay(source, mark, None, facts)
                         self._modules.put(Module(path, facts))
                         self._prepare(path)
                         return
@@ -96,9 +89,7 @@ class Editing(Build):
                     before.source, before.hash, before.tree = source, mark, tree
                     self._derived_changed()
                 return
-            overlay = Overlay(
-                source, mark, tree, facts, frozenset(facts.nonlocal_names()), frozenset(facts.defined_names())
-            )
+            overlay = Overlay(source, mark, tree, facts)
             old_stale = before.stale if before is not None else set()
             overlay.stale = self._stale_after(path, disk, facts)
             self._overlays[path] = overlay

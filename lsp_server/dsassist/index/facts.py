@@ -13,7 +13,6 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -188,27 +187,54 @@ class Occurrences:
         return units if at < 0 else units + marks[at][which]
 
 
-@dataclass(slots=True)
 class Facts:
     """All facts of one file."""
 
-    language: str
-    line_lengths: Sequence[int]
-    """Bytes of each line, its break included."""
-    occurrences: Occurrences
-    scopes: list[Scope]
-    symbols: list[Sym]
-    expressions: list[tuple[Any, Any, Any]]
-    imports: list[Import]
-    stars: tuple[int, ...] = ()
-    """Entries of the import table whose every name is visible here."""
-    exports: dict[str, tuple[int, int]] | None = None
-    """Names seen from outside, each with a symbol or -1 and an import entry or -1. None: every name of the module
-    scope."""
-    errors: int = 0
-    """Syntax errors met."""
-    extra: dict[str, Any] = field(default_factory=dict)
-    """What one language alone needs, such as Java's package."""
+    __slots__ = (
+        "errors",
+        "exports",
+        "expressions",
+        "extra",
+        "imports",
+        "language",
+        "line_lengths",
+        "occurrences",
+        "scopes",
+        "stars",
+        "symbols",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        language: str,
+        line_lengths: Sequence[int],
+        occurrences: Occurrences,
+        scopes: list[Scope],
+        symbols: list[Sym],
+        expressions: list[tuple[Any, Any, Any]],
+        imports: list[Import],
+        stars: tuple[int, ...] = (),
+        exports: dict[str, tuple[int, int]] | None = None,
+        errors: int = 0,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        self.language = language
+        self.line_lengths = line_lengths
+        """Bytes of each line, its break included."""
+        self.occurrences = occurrences
+        self.scopes = scopes
+        self.symbols = symbols
+        self.expressions = expressions
+        self.imports = imports
+        self.stars = stars
+        """Entries of the import table whose every name is visible here."""
+        self.exports = exports
+        """Names seen from outside, each with a symbol or -1 and an import entry or -1. None: every name of the module
+        scope."""
+        self.errors = errors
+        """Syntax errors met."""
+        self.extra = {} if extra is None else extra
+        """What one language alone needs, such as Java's package."""
 
     @property
     def lines(self) -> int:

@@ -1,11 +1,10 @@
 """The words that the whole index shares: kinds, roles, expression operators, and what queries answer with.
 
-Everything here is small integers or frozen dataclasses, so that facts pack into a few kilobytes a file.
+Everything here is small integers or named tuples, so that facts pack into a few kilobytes a file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple
 
@@ -266,8 +265,7 @@ class Reference(NamedTuple):
         return bool(self.role & Role.CALL)
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolInfo:
+class SymbolInfo(NamedTuple):
     """A symbol as people see it."""
 
     name: str
@@ -284,8 +282,7 @@ class SymbolInfo:
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(NamedTuple):
     """The answer to "where is this used"."""
 
     symbols: tuple[SymbolInfo, ...]
@@ -300,8 +297,7 @@ class References:
     """Files not indexed yet when the answer was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """An edge of the call hierarchy: ``symbol`` calls or is called, at ``sites``."""
 
     symbol: SymbolInfo

@@ -8,7 +8,6 @@ worker that dies takes only its batch with it, which is then done in the calling
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import marshal
 import os
@@ -26,7 +25,6 @@ from dsassist.index.work import Extracted, Linker, extract
 
 __all__ = ["Pool", "default_workers"]
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Extracted))
 _RECURSION = 20_000
 """Syntax trees are walked by recursion; long chains of operators are deep."""
 
@@ -65,7 +63,7 @@ class _Handler:
             out = []
             for path in message[2]:
                 item = extract(Path(message[1]), path)
-                out.append(None if item is None else tuple(getattr(item, name) for name in _FIELDS))
+                out.append(None if item is None else tuple(item))
             return out
         if message[0] == "open":
             self.linker = Linker(Path(message[1]), Path(message[2]), message[3], message[4])

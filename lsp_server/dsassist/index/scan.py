@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,15 +28,17 @@ CONFIGURATION = frozenset({"go.mod", "tsconfig.json", "jsconfig.json", "package.
 """Files that decide what imports mean, though they are not indexed."""
 
 
-@dataclass(slots=True)
 class Scan:
     """What is on the disk."""
 
-    files: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Path → (time of change in ns, size)."""
-    configuration: dict[str, tuple[int, int]] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-    """What was left out that a person may miss."""
+    __slots__ = ("configuration", "files", "notices")
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[int, int]] = {}
+        """Path → (time of change in ns, size)."""
+        self.configuration: dict[str, tuple[int, int]] = {}
+        self.notices: list[str] = []
+        """What was left out that a person may miss."""
 
 
 def scan(

@@ -11,9 +11,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsassist.errors import IndexingError, WorkspaceError
 from dsassist.index.answer import Answer, Target
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Overlay", "State", "View", "stems"]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What to index, and how much."""
 
     exclude: tuple[str, ...] = ()
@@ -77,18 +75,20 @@ _MANY_NAMES = 200
 """When so many names changed, looking up who uses each costs more than linking anew."""
 
 
-@dataclass(slots=True)
 class Overlay:
     """An open buffer."""
 
-    source: bytes
-    hash: bytes
-    tree: Tree | None
-    facts: Facts
-    names: frozenset[str]
-    definitions: frozenset[str]
-    stale: set[str] = field(default_factory=set)
-    """Files whose stored links this buffer has made out of date."""
+    __slots__ = ("definitions", "facts", "hash", "names", "source", "stale", "tree")
+
+    def __init__(self, source: bytes, mark: bytes, tree: Tree | None, facts: Facts) -> None:
+        self.source = source
+        self.hash = mark
+        self.tree = tree
+        self.facts = facts
+        self.names = frozenset(facts.nonlocal_names())
+        self.definitions = frozenset(facts.defined_names())
+        self.stale: set[str] = set()
+        """Files whose stored links this buffer has made out of date."""
 
     @property
     def is_stored(self) -> bool:

@@ -13,9 +13,9 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import NamedTuple
 
 from dsassist.errors import IndexingError
 from dsassist.index.facts import SCHEMA
@@ -37,8 +37,7 @@ ROWID;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A stored file."""
 
     id: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -52,7 +51,7 @@ class Uses(Lookup):
                     continue
                 bodies = self._bodies(target) if info.flags & SymbolFlag.DECLARATION else ()
                 for place in bodies:
-                    found[place] = dataclasses.replace(info, location=place, extent=place)
+                    found[place] = info._replace(location=place, extent=place)
                 if not bodies:
                     found[info.location] = info
             return tuple(found.values())
@@ -152,7 +151,7 @@ class Uses(Lookup):
             for item in found.references
             if item.role & Role.TYPE == wanted or _is_neutral(item.role, item.location.path, targets[0])
         )
-        return dataclasses.replace(found, references=kept)
+        return found._replace(references=kept)
 
     def references_to(self, targets: Sequence[Target], *, include_possible: bool = True) -> References:
         """As ``references``, for known targets."""

@@ -8,9 +8,8 @@ import stat
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsassist.index.facts import Facts, Occurrences, Scope, pack_meaning, unpack_meaning
 from dsassist.index.hashing import blake2b
@@ -31,8 +30,7 @@ _LONGEST_LINE = 2_000
 """Bytes a line, on average, from which a file is taken for generated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(NamedTuple):
     """The packed facts of a file on the disk."""
 
     path: str

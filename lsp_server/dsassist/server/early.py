@@ -18,7 +18,6 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -44,22 +43,22 @@ _KEPT = 16
 """Handshakes that are remembered."""
 
 
-@dataclass
 class Handover:
     """What the server goes on from."""
 
-    messages: list[bytes] = field(default_factory=list)
-    """To be read first."""
-    rest: bytes = b""
-    """Bytes of a message that has not come in full."""
-    initialized_as: Any = None
-    """The id of the ``initialize`` among the messages that was answered."""
-    indexes: dict[Path, Any] = field(default_factory=dict)
-    """Open indexes, by root; as new as the disk was a moment ago."""
-    limits: Any = None
-    """With which they were opened."""
-    finished: bool = False
-    """The client has said goodbye already."""
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        """To be read first."""
+        self.rest = b""
+        """Bytes of a message that has not come in full."""
+        self.initialized_as: Any = None
+        """The id of the ``initialize`` among the messages that was answered."""
+        self.indexes: dict[Path, Any] = {}
+        """Open indexes, by root; as new as the disk was a moment ago."""
+        self.limits: Any = None
+        """With which they were opened."""
+        self.finished = False
+        """The client has said goodbye already."""
 
 
 def _file_for(params: Mapping[str, Any]) -> Path:
