@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-_COLLECT = (50_000, 20, 50)
+_COLLECT = (10_000, 10, 20)
 
 
 def serve(*, log_file: Path | None = None, verbose: bool = False) -> None:
