@@ -60,7 +60,7 @@ typedef struct {
   float *s;
   int32_t *c;
   int64_t m, k;
-  float offset;
+  int32_t offset;
   int halves; /* sums that c has for a group: 1 or 2 */
 } activations;
 
@@ -73,39 +73,52 @@ INLINE int64_t activation_bytes(int64_t m, int64_t k) {
 /* Places in scratch for m rows of k columns that weights of a format will be multiplied with */
 INLINE activations placed(void *scratch, int64_t m, int64_t k, int64_t lines) {
   int64_t padded = (m + ROWS - 1) / ROWS * ROWS;
-  activations a = {scratch, 0, 0, m, k, has_base(lines) ? -1.0f : (float)(1 << (bits_of(lines) - 1)), 1 + by_halves(lines)};
+  activations a = {scratch, 0, 0, m, k, has_base(lines) ? -1 : 1 << (bits_of(lines) - 1), 1 + by_halves(lines)};
   a.s = (float *)(a.q + padded * k);
   a.c = (int32_t *)(a.s + padded * (k / GROUP));
   return a;
 }
 
-/* 32 values of row i, group g, into their places */
-INLINE void store_group(const activations *a, int64_t i, int64_t g, const float *x) {
-  int64_t at = (i / ROWS) * (a->k / GROUP) + g, lane = i % ROWS;
-  int8_t *q = a->q + at * ROWS * GROUP + lane * GROUP;
+/* 32 values to integers in [-127, 127], to the nearest, ties to even: their scale, and the sums of both halves */
+INLINE float quantize_group(const float *x, int8_t *q, int32_t *sums) {
+#if WIDE
+  __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
+  float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+  __m512 inverse = _mm512_set1_ps(top > 1e-30f ? 127.0f / top : 0.0f); /* below, it would overflow */
+  __m512i first = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse)), second = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+  _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(first));
+  _mm_storeu_si128((__m128i *)(q + 16), _mm512_cvtepi32_epi8(second));
+  sums[0] = _mm512_reduce_add_epi32(first), sums[1] = _mm512_reduce_add_epi32(second);
+#else
   float top = 0.0f;
 #pragma omp simd reduction(max : top)
   for (int j = 0; j < GROUP; j++) {
     float v = fabsf(x[j]);
     top = v > top ? v : top;
   }
-  float inverse = top > 1e-30f ? 127.0f / top : 0.0f; /* below, it would overflow */
-  int32_t sums[2] = {0, 0};
+  float inverse = top > 1e-30f ? 127.0f / top : 0.0f;
   for (int half = 0; half < 2; half++) {
     int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int j = half * GROUP / 2; j < (half + 1) * GROUP / 2; j++) {
-      float v = x[j] * inverse + 12582912.0f; /* rounds to the nearest integer, ties to even */
+      float v = x[j] * inverse + 12582912.0f; /* 1.5 * 2^23: adding it rounds */
       int32_t n = (int32_t)(v - 12582912.0f);
       q[j] = (int8_t)n;
       sum += n;
     }
     sums[half] = sum;
   }
-  a->s[at * ROWS + lane] = top / 127.0f;
-  int32_t *c = a->c + at * a->halves * ROWS + lane;
+#endif
+  return top / 127.0f;
+}
+
+/* 32 values of row i, group g, into their places */
+INLINE void store_group(const activations *a, int64_t i, int64_t g, const float *x) {
+  int64_t at = (i / ROWS) * (a->k / GROUP) + g, lane = i % ROWS;
+  int32_t sums[2], *c = a->c + at * a->halves * ROWS + lane;
+  a->s[at * ROWS + lane] = quantize_group(x, a->q + at * ROWS * GROUP + lane * GROUP, sums);
   if (a->halves == 1) sums[0] += sums[1];
-  for (int half = 0; half < a->halves; half++) c[half * ROWS] = (int32_t)lrintf(-a->offset * (float)sums[half]); /* exact */
+  for (int half = 0; half < a->halves; half++) c[half * ROWS] = -a->offset * sums[half];
 }
 
 typedef struct {
@@ -213,7 +226,7 @@ INLINE __m512 add_base(__m512 acc, __m512 base, float s, int32_t c) { return _mm
 
 INLINE void dot(const int lines, const int rows, const uint8_t *w, const int8_t *q, const float *s, const int32_t *c, int64_t tiles,
                 float *out) {
-  const int halves = 1 + by_halves(lines);
+  const int halves = 1 + by_halves(lines), chains = rows == 1 ? 4 : 2;
   __m512 acc[ROWS];
   for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
   for (int64_t i = 0; i < tiles; i++, w += tile_bytes(lines)) {
@@ -224,14 +237,19 @@ INLINE void dot(const int lines, const int rows, const uint8_t *w, const int8_t 
       __m512 scale = by_halves(lines) ? scales_of(w + half * LINE, 0) : scales_of(w, half);
       __m512 other = by_halves(lines) ? scales_of(w + half * LINE, 1) : has_base(lines) ? scales_of(w + LINE, half) : scale;
       for (int m = 0; m < rows; m++) {
-        __m512i sum = has_base(lines) ? _mm512_setzero_si512() : _mm512_set1_epi32(c[m]);
-        for (int t = 0; t < 8; t++) {
-          if (by_halves(lines) && t == 4) {
-            acc[m] = add_scaled(acc[m], sum, scale, s[m]);
-            sum = _mm512_set1_epi32(c[ROWS + m]);
-          }
-          sum = multiply(sum, v[t], q + m * GROUP + 4 * t);
+        /* A product waits for the one before in its sum, some cycles: with one sum for all eight, a single row was bound by that, not
+           by reading. */
+        __m512i sums[4], sum;
+        for (int e = 0; e < chains; e++) sums[e] = _mm512_setzero_si512();
+        if (!has_base(lines)) sums[0] = _mm512_set1_epi32(c[m]);
+        if (by_halves(lines)) sums[chains / 2] = _mm512_set1_epi32(c[ROWS + m]);
+        for (int t = 0; t < 8; t++) sums[t * chains / 8] = multiply(sums[t * chains / 8], v[t], q + m * GROUP + 4 * t);
+        if (chains == 4) {
+          sums[0] = _mm512_add_epi32(sums[0], sums[1]);
+          sums[1] = _mm512_add_epi32(sums[2], sums[3]);
         }
+        if (by_halves(lines)) acc[m] = add_scaled(acc[m], sums[0], scale, s[m]);
+        sum = by_halves(lines) ? sums[1] : _mm512_add_epi32(sums[0], sums[1]);
         acc[m] = add_scaled(acc[m], sum, by_halves(lines) ? other : scale, s[m]);
         if (has_base(lines)) acc[m] = add_base(acc[m], other, s[m], c[m]);
       }
