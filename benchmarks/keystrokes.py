@@ -2,9 +2,9 @@
 
 The difference between two releases of a package on PyPI is typed again, key by key (``_typist``), twice over: through
 our language server and engine, and through ``llama-server`` with the same GGUF file, as many threads, its prompt cache
-and ``/infill``. At every pause for thought the time from the last key to the suggestion is taken; the typist waits for
-it, ten seconds at most, then thinks on. Places where no editor would ask (in a word, before other text on the line)
-are typed, not measured.
+and ``/infill``. At every pause for thought the time from the last key to the suggestion is taken, where there is one;
+the typist waits for it, ten seconds at most, then thinks on. Places where no editor would ask (in a word, before other
+text on the line) are typed, not measured.
 
 llama-server's client does what llama.cpp's own editor plug-ins do: it asks with every key, drops the request of the key
 before, streams, closes the connection when a suggestion is complete by the rules that ours is cut by, and remembers
@@ -84,6 +84,9 @@ class Typed:
     """What one side's keys brought."""
 
     milliseconds: list[float] = field(default_factory=list)
+    """From the last key to the suggestion, at pauses where there was one, or to the end of patience."""
+    decided: list[float] = field(default_factory=list)
+    """The same at every pause: until it is known that nothing will be suggested, where nothing is."""
     shown: int = 0
     right: int = 0
     tokens: float = 0.0
@@ -225,14 +228,17 @@ async def type_edit(side: Side, edit: Edit, uri: str, seed: str) -> Typed:
         pending = asyncio.create_task(side.suggestion())
         if not key.think:
             continue
+        said, done = "", set[asyncio.Task[str]]()
         with contextlib.suppress(BackendError):
             done, _ = await asyncio.wait({pending}, timeout=PATIENCE)
-            said = pending.result() if done else ""
+            said = pending.result() if done else said
             typed.shown += bool(said)
             line = said.split("\n")[0].rstrip()
             typed.right += bool(line) and (edit.new + edit.tail)[at - len(edit.head) :].startswith(line)
         spent = time.perf_counter() - began
-        typed.milliseconds.append(min(spent, PATIENCE) * 1000)
+        typed.decided.append(min(spent, PATIENCE) * 1000)
+        if said or not done:
+            typed.milliseconds.append(typed.decided[-1])
         wait = max(key.think - spent, 0)
     if pending is not None:
         pending.cancel()
@@ -276,6 +282,7 @@ async def measure(chosen: list[Edit], folder: Path, server: Path, model: str) ->
                 total = totals[name]
                 total.tokens += await sides[name].tokens() - before
                 total.milliseconds += typed.milliseconds
+                total.decided += typed.decided
                 total.shown += typed.shown
                 total.right += typed.right
             medians = [statistics.median(totals[n].milliseconds or [0]) for n in sides]
@@ -365,21 +372,22 @@ def main() -> int:
     ours, peer = asyncio.run(measure(chosen, folder.resolve(), server, options.model))
     figures: dict[str, Any] = {}
     for name, side in (("", ours), ("peer_", peer)):
-        waits = sorted(side.milliseconds)
+        waits, pauses = sorted(side.milliseconds) or [PATIENCE * 1000], len(side.decided)
         figures |= {
             f"{name}p50_ms": statistics.median(waits),
             f"{name}p95_ms": waits[round(0.95 * (len(waits) - 1))],
             f"{name}within_300ms": sum(value <= NEAR_MS for value in waits) / len(waits),
-            f"{name}shown": side.shown / len(waits),
+            f"{name}decided_p50_ms": statistics.median(side.decided),
+            f"{name}shown": side.shown / pauses,
             f"{name}right": side.right / max(side.shown, 1),
-            f"{name}tokens_computed_per_suggestion": side.tokens / len(waits),
+            f"{name}tokens_computed_per_suggestion": side.tokens / max(side.shown, 1),
         }
     ratios = {key: figures[f"peer_{key}_ms"] / max(figures[f"{key}_ms"], 1e-3) for key in ("p50", "p95")}
     inputs = {
         "history": options.source.name if options.source else " ".join(options.history),
         "model": options.model,
         "edits": len(chosen),
-        "pauses": len(ours.milliseconds),
+        "pauses": len(ours.decided),
         "peer": f"llama-server {_version(server)}, same GGUF",
         "peer_flags": " ".join(PEER_FLAGS),
         "threads": torch.get_num_threads(),
