@@ -8,8 +8,9 @@ them; passages of these are compared by the names they share (the Jaccard index,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from dsassist.index.echo import BLOCK_LINES
 from dsassist.index.rank import ContextPiece, overlap
 from dsassist.index.reach import Reach
 
@@ -18,8 +19,7 @@ __all__ = ["PASSAGE_BYTES", "Alike"]
 _NAME = re.compile(rb"[^\W\d]\w{2,}")
 _NEAR_LINES = 32
 """Lines before and after the cursor that are compared."""
-_PASSAGE_LINES = 64
-_STRIDE = 32
+_PASSAGE_LINES = 2 * BLOCK_LINES
 _MOST_NAMES = 40
 _COMMON = 400
 """A name that so many files use leads nowhere."""
@@ -51,19 +51,25 @@ class Alike(Reach):
         """Passages of other files like the text around a cursor, the best first, ``budget_bytes`` together at most."""
         lines = before.split("\n")[-_NEAR_LINES:] + after.split("\n")[:_NEAR_LINES]
         near = frozenset(_NAME.findall("\n".join(lines).encode("utf-8", "replace")))
-        found: list[tuple[float, str, int, bytes]] = []
+        found: list[tuple[float, str, int]] = []
         with self._reading():
             for other in self._files_like(path, near):
-                content = self._text(other)
-                if len(content) <= _LARGEST:
-                    found += ((like, other, start, passage) for like, start, passage in _passages(content, near))
-        found.sort(key=lambda item: (-item[0], item[1], item[2]))
+                if len(self._text(other)) <= _LARGEST:
+                    found += (
+                        (len(near & names) / max(len(near | names), 1), other, number * BLOCK_LINES)
+                        for number, names in enumerate(self._passages_of(other))
+                    )
+            found.sort(key=lambda item: (-item[0], item[1], item[2]))
+            return self._cut(found, budget_bytes)
+
+    def _cut(self, found: list[tuple[float, str, int]], budget_bytes: int) -> tuple[ContextPiece, ...]:
         pieces: list[ContextPiece] = []
-        for like, other, start, passage in found:
+        for like, other, start in found:
             if budget_bytes < _LEAST:
                 break
             if any(piece.path == other and abs(piece.lines[0] - start) < _PASSAGE_LINES for piece in pieces):
                 continue
+            passage = b"".join(self._text(other).splitlines(keepends=True)[start : start + _PASSAGE_LINES])
             cut = passage if len(passage) <= budget_bytes else passage[: passage.rfind(b"\n", 0, budget_bytes) + 1]
             if not cut.strip():
                 continue
@@ -74,7 +80,7 @@ class Alike(Reach):
 
     def _files_like(self, path: str, names: Iterable[bytes]) -> list[str]:
         """Other files that share the most names, a rare name counting more."""
-        known = [self._store.files_with(name.decode("utf-8", "replace")) for name in sorted(names)]
+        known = self._store.files_with_each([name.decode("utf-8", "replace") for name in sorted(names)])
         known = sorted((ids for ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
         weights: dict[str, float] = {}
         for ids in known:
@@ -83,12 +89,3 @@ class Alike(Reach):
                 if other is not None and other != path:
                     weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
         return sorted(weights, key=lambda other: (-weights[other], other))[:_MOST_FILES]
-
-
-def _passages(text: bytes, near: frozenset[bytes]) -> Iterator[tuple[float, int, bytes]]:
-    """Likeness, first line and text of every passage of a file."""
-    lines = text.splitlines(keepends=True)
-    for start in range(0, max(1, len(lines) - _STRIDE), _STRIDE):
-        passage = b"".join(lines[start : start + _PASSAGE_LINES])
-        names = frozenset(_NAME.findall(passage))
-        yield len(near & names) / max(len(near | names), 1), start, passage

@@ -12,13 +12,16 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import TypeVar
 
 from dsassist.index.chain import Chain, OpenCall
 from dsassist.index.outline import Outline, Outlines
 
-__all__ = ["Echo", "Use"]
+__all__ = ["BLOCK_LINES", "Echo", "Use"]
 
+BLOCK_LINES = 32
 MOST_USES = 6
 _MOST_NAMES = 120
 _MOST_FILES = 24
@@ -27,6 +30,9 @@ _COMMON = 400
 _LARGEST = 300_000
 _HITS_A_FILE = 8
 """Of one name."""
+_PLACES_A_FILE = 24
+"""Of a receiver, or of what is called."""
+_MOST_HITS = 500
 _MOST_OF_A_NAME = 2
 """Uses of one name that are given: the others serve other names."""
 _SHORTEST = 4
@@ -38,6 +44,10 @@ _FAR, _NEAR, _NEXT = 32, 8, 3
 """Lines before and after a use that are compared with those around the cursor, in three circles."""
 _LOOKED_AT = 40
 """Of the uses that begin their line like the cursor's, so many are compared by what is around them."""
+_LEAST, _LEAST_OF_BEST = 6.5, 0.55
+"""What is less like the cursor's place, or so much less than the best, misleads more often than it helps: of the lines
+below the first bound one in six has the name that is wanted, and one in thirty goes on as wanted."""
+_COMMENTS = ("#", "//", "*", "/*")
 _ASKED = 400
 """Characters before the cursor that tell one question from another."""
 _DEEP = 150
@@ -45,14 +55,18 @@ _DEEP = 150
 _KEPT_TEXTS = 48
 
 _NAME = re.compile(rb"[^\W\d]\w*")
+_LONG_NAME = re.compile(rb"[^\W\d]\w{2,}")
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _STEM = 5
 _MEMBER = re.compile(rb"(?:\.|->|::)([^\W\d]\w*)")
+_THEN_MEMBER = re.compile(rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
+_WORD_BEFORE = re.compile(rb"\w")
 _DECLARES = re.compile(rb"\b(?:def|class|function|func|fn|interface|struct)\s+\Z")
 _MAKES = re.compile(rb"(?:self|this)\.\w+\s*(?::[^=\n]*)?=(?!=)")
 """A field that a class gives itself: that is how it is made, not how it is used."""
 _OWNER = re.compile(rb"\s*(?:[a-z]+\s+){0,3}?(?:def|class|function|func|fn|impl|interface)\s+(\w+)")
+_ITSELF = ([b"self"], [b"this"], [b"cls"])
 _OPENED, _CLOSED = "([{", ")]}"
 _T = TypeVar("_T")
 
@@ -100,7 +114,7 @@ class Echo(Outlines):
         if chain is not None:
             names = {name for outline in members for name, _ in outline.members}
             if names:
-                found = list(self._members_used(path, names))
+                found = list(islice(self._members_used(path, names), _MOST_HITS))
             elif (last := _last_name(chain)) and len(last) >= _SHORTEST:
                 found = list(self._receiver_used(path, last))
         elif calls and (callee := _last_name(calls[0].callee)) and len(callee) >= _SHORTEST:
@@ -115,19 +129,22 @@ class Echo(Outlines):
         below = self._text(path).split(b"\n", line + _FAR + 1)[line + 1 : line + 1 + _FAR]
         cursor = _Cursor(path, head.encode("utf-8", "replace").split(b"\n"), below)
         first = sorted(found, key=lambda hit: (-cursor.begins_like(hit), hit[0], hit[3]))[:_LOOKED_AT]
-        scored = sorted(first, key=lambda hit: (-cursor.likeness(hit), hit[0], hit[3]))
+        scored = sorted(
+            ((cursor.likeness(hit), hit) for hit in first), key=lambda item: (-item[0], item[1][0], item[1][3])
+        )
+        least = max(_LEAST, _LEAST_OF_BEST * scored[0][0])
         uses: list[Use] = []
         seen: set[str] = set()
         count: dict[str, int] = {}
-        for other, text, name, at in scored:
+        for score, (other, text, name, at) in scored:
+            if score < least or len(uses) == MOST_USES:
+                break
             lines = _statement(text, at)
-            if count.get(name, 0) >= _MOST_OF_A_NAME or lines[0] in seen:
+            if count.get(name, 0) >= _MOST_OF_A_NAME or lines[0] in seen or lines[0].startswith(_COMMENTS):
                 continue
             seen.add(lines[0])
             count[name] = count.get(name, 0) + 1
             uses.append(Use(other, name, lines))
-            if len(uses) == MOST_USES:
-                break
         return tuple(uses)
 
     # Where the names are
@@ -143,19 +160,20 @@ class Echo(Outlines):
 
     def _receiver_used(self, path: str, receiver: str) -> Iterator[_Hit]:
         """Members of what has the receiver's name elsewhere."""
-        pattern = re.compile(rb"(?<!\w)" + re.escape(receiver.encode()) + rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
+        word = receiver.encode()
         for other in self._files_using(path, [receiver]):
-            text = self._text(other)[:_LARGEST]
-            for match in list(pattern.finditer(text))[:_HITS_A_FILE]:
-                yield other, text, match[1].decode("utf-8", "replace"), match.start(1)
+            text = self._text(other)
+            for at in _word_places(text, word):
+                if match := _THEN_MEMBER.match(text, at + len(word)):
+                    yield other, text, match[1].decode("utf-8", "replace"), match.start(1)
 
     def _called(self, path: str, callee: str) -> Iterator[_Hit]:
-        pattern = re.compile(rb"(?<!\w)" + re.escape(callee.encode()) + rb"\(")
+        word = callee.encode() + b"("
         for other in self._files_using(path, [callee]):
-            text = self._text(other)[:_LARGEST]
-            for match in list(pattern.finditer(text))[:_HITS_A_FILE]:
-                if not _DECLARES.search(text, max(match.start() - 16, 0), match.start()):
-                    yield other, text, callee, match.start()
+            text = self._text(other)
+            for at in _word_places(text, word):
+                if not _DECLARES.search(text, max(at - 16, 0), at):
+                    yield other, text, callee, at
 
     def _files_using(self, path: str, names: Collection[str]) -> list[str]:
         """Other files that use the most of the names, a rare one counting more."""
@@ -205,6 +223,15 @@ class Echo(Outlines):
             held.members = _members(held.text)
         return held.members
 
+    def _passages_of(self, path: str) -> list[frozenset[bytes]]:
+        """The names of the passages of a file: two blocks of `BLOCK_LINES`, the second of which begins the next one."""
+        if path in self._overlays:
+            return _passages(self._text(path))
+        held = self._held(path)
+        if held.passages is None:
+            held.passages = _passages(held.text)
+        return held.passages
+
 
 @dataclass(slots=True)
 class _Held:
@@ -212,9 +239,10 @@ class _Held:
     """Time of the last change in nanoseconds, and size."""
     text: bytes
     members: dict[bytes, list[int]] | None = None
+    passages: list[frozenset[bytes]] | None = None
 
 
-_NOTHING_HELD = _Held((0, 0), b"", {})
+_NOTHING_HELD = _Held((0, 0), b"", {}, [])
 
 
 def _members(text: bytes) -> dict[bytes, list[int]]:
@@ -222,6 +250,25 @@ def _members(text: bytes) -> dict[bytes, list[int]]:
     for match in _MEMBER.finditer(text):
         found.setdefault(match[1], []).append(match.start(1))
     return found
+
+
+def _passages(text: bytes) -> list[frozenset[bytes]]:
+    lines = text.splitlines()
+    names = [
+        frozenset(_LONG_NAME.findall(b"\n".join(lines[start : start + BLOCK_LINES])))
+        for start in range(0, len(lines), BLOCK_LINES)
+    ]
+    return [frozenset().union(*names[number : number + 2]) for number in range(max(1, len(names) - 1))]
+
+
+def _word_places(text: bytes, word: bytes) -> Iterator[int]:
+    """Where a word that nothing lengthens to the left stands, the first few places."""
+    at, count = text.find(word), 0
+    while at >= 0 and count < _PLACES_A_FILE and at < _LARGEST:
+        if not _WORD_BEFORE.match(text, max(at - 1, 0), at):
+            yield at
+            count += 1
+        at = text.find(word, at + len(word))
 
 
 class _Cursor:
@@ -244,12 +291,14 @@ class _Cursor:
         mine, same = self._tokens, 0
         while same < min(len(before), len(mine)) and before[-1 - same] == mine[-1 - same]:
             same += 1
-        parts = _parts(name)
+        parts = _parts_of_name(name)
         score = (
             0.36 * min(same, 8)
             + 1.0 * (same == len(before) == len(mine))
             + 1.2 * (same >= 2)
             + 1.4 * (bool(before) and before[:1] == mine[:1])
+            # what a class does with itself is not what others do with it
+            - 1.5 * ((before[-2:-1] in _ITSELF) != (mine[-2:-1] in _ITSELF))
             + 1.2 * len(parts & self._parts) / max(len(parts), 1)
             + 0.6 * (path.rpartition("/")[0] == self._folder)
         )
@@ -274,7 +323,7 @@ class _Cursor:
             + 1.2 * _shared(_names([_last(above[-_NEXT - 1 : -1])]), self._beside[0])
             + 1.6 * _shared(_names([_last(below[:_NEXT][::-1])]), self._beside[1])
             + 0.8 * (bool(owner) and owner == self._owner)
-            + 1.2 * _shared(_parts(owner), _parts(self._owner))
+            + 1.2 * _shared(_parts_of_name(owner), _parts_of_name(self._owner))
             + 0.8 * known
             + 0.018 * min(len(rest), 100)
         )
@@ -314,6 +363,11 @@ def _last_name(chain: Chain) -> str:
 def _parts(text: str) -> frozenset[str]:
     """Words that names are made of, each cut to what its forms share."""
     return frozenset(part.lower()[:_STEM] for part in _PART.findall(text) if len(part) > 2)
+
+
+@lru_cache(maxsize=4096)
+def _parts_of_name(name: str) -> frozenset[str]:
+    return _parts(name)
 
 
 def _statement(text: bytes, at: int) -> tuple[str, ...]:

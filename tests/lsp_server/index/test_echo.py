@@ -59,17 +59,20 @@ def test_the_answer_stays_while_the_name_is_typed(ask: Any) -> None:
 
 def test_what_other_files_say_now_counts(ask: Any, workspace: Any) -> None:
     before = ask("    text = client.")
-    workspace.index.set_overlay("uses.py", "from client import Client\n\nClient('u').fetch('other')\n")
+    other = "from client import Client\n\n\ndef load(client: Client, name: str) -> str:\n    text = client.fetch('x')\n"
+    workspace.index.set_overlay("uses.py", other + "    return text\n")
     after = ask("    text = client.")
     assert before != after
-    assert [use.lines for use in after] == [("Client('u').fetch('other')",)]
+    assert [use.lines for use in after] == [("text = client.fetch('x')",)]
 
 
 def test_calls_of_what_is_called(ask: Any, workspace: Any) -> None:
-    workspace.write({"made.py": "from client import Client\n\nHOME = Client(url='home')\n"})
+    workspace.write(
+        {"made.py": "from client import Client\n\n\ndef made(name: str) -> str:\n    return Client(name)\n"}
+    )
     workspace.index.update()
     [use] = ask("    return Client(")
-    assert use.lines == ("HOME = Client(url='home')",)
+    assert use.lines == ("return Client(name)",)
 
 
 def test_a_receiver_that_nothing_is_known_of_is_found_by_its_name(ask: Any, workspace: Any) -> None:
@@ -77,6 +80,16 @@ def test_a_receiver_that_nothing_is_known_of_is_found_by_its_name(ask: Any, work
     workspace.index.update()
     [use] = ask("    strange.")
     assert (use.name, use.lines) == ("go", ("strange.go(1)",))
+
+
+def test_lines_that_are_little_alike_and_comments_are_left_out(ask: Any, workspace: Any) -> None:
+    far = "".join(f"line_{n} = {n}\n" for n in range(40))
+    workspace.write({"far.py": f"{far}\nif line_1:\n    print('see', strange.go(1))\n{far}"})
+    workspace.write(
+        {"near.py": "def load_again(strange, name: str) -> str:\n    # strange.stay is no code\n    pass\n"}
+    )
+    workspace.index.update()
+    assert ask("    strange.") == ()
 
 
 @pytest.mark.parametrize(
