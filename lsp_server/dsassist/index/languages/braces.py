@@ -29,14 +29,19 @@ _ELEMENT_CALLBACKS = frozenset(
 """Methods that call their argument with an element of what they are called on."""
 
 
+_MOST_COMMENTS = 100
+"""That are taken for one documentation: finding the one before another takes as long as there are any before it."""
+
+
 def comment_above(node: Node) -> tuple[int, int]:
-    """The run of comments that ends on the line above."""
+    """The run of comments that ends on the line above, or its end, where it is very long."""
     above = node.prev_named_sibling
     line = node.start_point[0]
-    start, end = 0, 0
-    while above is not None and "comment" in above.type and above.end_point[0] >= line - 1:
+    start, end, left = 0, 0, _MOST_COMMENTS
+    while above is not None and left and "comment" in above.type and above.end_point[0] >= line - 1:
         start, end = above.start_byte, end or above.end_byte
         line = above.start_point[0]
+        left -= 1
         above = above.prev_named_sibling
     return start, end
 
