@@ -18,6 +18,8 @@ from dsassist.index.work import digest, extract, facts_of
 if TYPE_CHECKING:
     from tree_sitter import Point, Tree
 
+    from dsassist.index.interface import Entries
+
 __all__ = ["Editing"]
 
 
@@ -81,7 +83,7 @@ class Editing(Build):
                 _edit(tree, before.source, source)
             facts, tree = facts_of(path, source, tree)
             row = self._rows.get(path)
-            disk = before.facts if before is not None and self._shows_disk(before, row) else self._stored_facts(path)
+            disk, entries = self._on_disk(path, before, row)
             known = before.facts if before is not None else disk
             if known is not None and facts.errors > known.errors and _collapsed(known, facts):
                 # In the middle of an edit the parser can lose most of a file: keep its old meaning until it recovers.
@@ -91,12 +93,24 @@ class Editing(Build):
                 return
             overlay = Overlay(source, mark, tree, facts)
             old_stale = before.stale if before is not None else set()
-            overlay.stale = self._stale_after(path, disk, facts)
+            overlay.disk, overlay.row, overlay.entries = disk, row.hash if row is not None else b"", entries
+            overlay.stale = self._stale_after(path, disk, facts, entries)
             self._overlays[path] = overlay
             self._modules.put(Module(path, facts))
             if before is None and path not in self._rows:
                 self._files_changed()
             self._invalidate(path, *overlay.stale, *old_stale)
+
+    def _on_disk(self, path: str, before: Overlay | None, row: Row | None) -> tuple[Facts | None, Entries | None]:
+        """What is stored for a file, with its entries; kept from one edit of an open buffer to the next."""
+        if before is not None and row is not None and before.row == row.hash and before.disk is not None:
+            return before.disk, before.entries
+        disk = before.facts if before is not None and self._shows_disk(before, row) else self._stored_facts(path)
+        if disk is None:
+            return None, None
+        from dsassist.index.interface import Entries
+
+        return disk, Entries(disk)
 
     @staticmethod
     def _shows_disk(overlay: Overlay, row: Row | None) -> bool:

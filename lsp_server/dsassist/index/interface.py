@@ -15,7 +15,7 @@ from dsassist.index.facts import Facts
 from dsassist.index.model import Kind, Op, Role
 from dsassist.index.module import Module
 
-__all__ = ["touched_names"]
+__all__ = ["Entries", "touched_names"]
 
 _NAME, _GLOBAL, _IMPORT, _ATTR, _BUILTIN = map(int, (Op.NAME, Op.GLOBAL, Op.IMPORT, Op.ATTR, Op.BUILTIN))
 _OF_SCOPE = frozenset({Op.SELF, Op.CLASS_OF_SCOPE, Op.SUPER, Op.OBJECT})
@@ -27,12 +27,13 @@ _IMPLIED = frozenset({"constructor", "new", "operator", "call", "iterator", "nex
 """Members that the code which uses them does not name, besides Python's ``__…__``."""
 
 
-def touched_names(old: Facts, new: Facts) -> frozenset[str] | None:
-    """The names through which another file may see that ``new`` took the place of ``old``; None: any name."""
+def touched_names(old: Facts, new: Facts, known: Entries | None = None) -> frozenset[str] | None:
+    """The names through which another file may see that ``new`` took the place of ``old``; None: any name. ``known``:
+    the entries of ``old``, for who compares with it again."""
     if old.language != new.language or _frame(old) != _frame(new):
         return None
-    numbers: _Numbers = {}
-    before, after = _Entries(old, numbers), _Entries(new, numbers)
+    before = known if known is not None else Entries(old)
+    after = Entries(new, before)
     touched = {
         name.rpartition(".")[2]
         for name in before.values.keys() | after.values.keys()
@@ -73,7 +74,7 @@ def _frame(facts: Facts) -> Any:
     )
 
 
-def _exported_differently(old: Facts, new: Facts, before: _Entries, after: _Entries) -> set[str]:
+def _exported_differently(old: Facts, new: Facts, before: Entries, after: Entries) -> set[str]:
     listed = set(old.extra.get("all", ())) ^ set(new.extra.get("all", ()))
     if ("all" in old.extra) != ("all" in new.extra):
         listed |= {name.partition(".")[0] for name in before.values.keys() | after.values.keys()}
@@ -81,12 +82,12 @@ def _exported_differently(old: Facts, new: Facts, before: _Entries, after: _Entr
     return listed | {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
 
 
-class _Entries:
-    """The entries of one version, by qualified name."""
+class Entries:
+    """The entries of one version, by qualified name; in the numbers of ``other``, which they can be compared with."""
 
-    def __init__(self, facts: Facts, numbers: _Numbers) -> None:
+    def __init__(self, facts: Facts, other: Entries | None = None) -> None:
         self._module = Module("", facts)
-        self._numbers = numbers
+        self._numbers: _Numbers = {} if other is None else dict(other._numbers)
         self._expressions: dict[int, int] = {}
         self._added: list[int] = []
         self.values: dict[str, list[int]] = {}

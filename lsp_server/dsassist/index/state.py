@@ -28,6 +28,7 @@ from dsassist.index.work import Modules, read
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
+    from dsassist.index.interface import Entries
     from dsassist.index.resolve import Resolver
 
 __all__ = ["Limits", "Overlay", "State", "View", "stems"]
@@ -78,7 +79,7 @@ _MANY_NAMES = 200
 class Overlay:
     """An open buffer."""
 
-    __slots__ = ("definitions", "facts", "hash", "names", "source", "stale", "tree")
+    __slots__ = ("definitions", "disk", "entries", "facts", "hash", "names", "row", "source", "stale", "tree")
 
     def __init__(self, source: bytes, mark: bytes, tree: Tree | None, facts: Facts) -> None:
         self.source = source
@@ -89,6 +90,11 @@ class Overlay:
         self.definitions = frozenset(facts.defined_names())
         self.stale: set[str] = set()
         """Files whose stored links this buffer has made out of date."""
+        self.disk: Facts | None = None
+        """What was stored for the file when its row had the hash ``row``."""
+        self.row = b""
+        self.entries: Entries | None = None
+        """Of ``disk``: each edit is compared with them."""
 
     @property
     def is_stored(self) -> bool:
@@ -262,15 +268,16 @@ class State:
             ]
         return self._edited
 
-    def _stale_after(self, path: str, old: Facts | None, new: Facts | None) -> set[str]:
-        """Files whose stored links are out of date once ``new`` takes the place of ``old``."""
+    def _stale_after(self, path: str, old: Facts | None, new: Facts | None, known: Entries | None = None) -> set[str]:
+        """Files whose stored links are out of date once ``new`` takes the place of ``old``, whose entries may be
+        ``known``."""
         headers = (old.included() if old else set()) ^ (new.included() if new else set())
         seen_through = self._dependents(*(f"<{header}" for header in headers)) if headers else set()
         if old is None or new is None:
             return self._dependents(path, *stems(path)) | seen_through
         from dsassist.index.interface import touched_names
 
-        names = touched_names(old, new)
+        names = touched_names(old, new, known)
         if names is not None and not names:
             return seen_through
         dependents = self._dependents(path) | seen_through
