@@ -1,10 +1,9 @@
 """Who is computed next.
 
 Interactive requests go before background ones: while one runs or waits, background sequences pause where they are.
-Within a class
-everybody who decodes takes part in every pass, and the prompts are read in turns, a chunk each, so that nobody waits
-for the whole of
-a long one. Chunks are short while somebody decodes, so that a token never waits long.
+Within a class everybody who decodes takes part in every pass, and prompts are read in chunks, short ones before long
+ones that came a little earlier, so that nobody waits for the whole of a long one. Chunks are short while somebody
+decodes, so that a token never waits long.
 """
 
 from __future__ import annotations
@@ -57,6 +56,8 @@ class Scheduler:
         self.limits = limits or Limits()
         self.waiting: dict[str, deque[Handle]] = {"interactive": deque(), "background": deque()}
         self.running: list[Sequence] = []
+        self._read = 0
+        self._due: dict[int, int] = {}
 
     def add(self, handle: Handle) -> None:
         """Queue a request.
@@ -98,14 +99,20 @@ class Scheduler:
         room, prefill = self.limits.shared_chunk if decode else self._chunk(reading), []
         if decode and len(reading) > 1:
             room *= 2  # many newcomers: catch up, or they would starve behind those who decode
-        # who has least left goes first; ties go to who came first
-        for s in sorted(reading, key=lambda s: (s.left, s.handle.number)):
+        for s in self._by_turn(reading):
             take = min(room, s.left)
             if take <= 0:
                 break
             prefill.append((s, take))
             room -= take
+            self._read += take
         return Plan(decode, prefill)
+
+    def _by_turn(self, reading: list[Sequence]) -> list[Sequence]:
+        """Who could have read its prompt first, had it been alone since it came: short prompts go before long ones that
+        came a little earlier, but no stream of short ones keeps a long one waiting."""
+        self._due = {s.handle.number: self._due.get(s.handle.number, self._read + s.left) for s in reading}
+        return sorted(reading, key=lambda s: (self._due[s.handle.number], s.handle.number))
 
     def _chunk(self, reading: list[Sequence]) -> int:
         """Prompt tokens of a pass in which nobody decodes."""
