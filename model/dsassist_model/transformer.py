@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from dsassist_kernels import native
-from dsassist_kernels.layer_stack import FEW_QUERIES, LayerStack, LayerTensors, available
+from dsassist_kernels.layer_stack import LayerStack, LayerTensors, available
 from dsassist_kernels.packed_head import SplitHead
 from dsassist_kernels.packed_linear import cheap_rows
-from dsassist_kernels.paged_attention import PAGE, rotate_and_store
+from dsassist_kernels.paged_attention import FEW_QUERIES, PAGE, rotate_and_store
 from dsassist_kernels.paged_attention.reference import rotate
 from dsassist_kernels.rms_norm import rms_norm
 from dsassist_model.config import ModelConfig

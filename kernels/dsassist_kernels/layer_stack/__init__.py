@@ -18,10 +18,10 @@ from torch import Tensor
 from dsassist_kernels import native
 from dsassist_kernels.packed_linear import TILE, format_of_tile
 from dsassist_kernels.packed_linear import cpu as products
-from dsassist_kernels.paged_attention import FEW_QUERIES, Scales
+from dsassist_kernels.paged_attention import Scales
 from dsassist_kernels.paged_attention import cpu as attention
 
-__all__ = ["FEW_QUERIES", "LayerStack", "LayerTensors", "available"]
+__all__ = ["LayerStack", "LayerTensors", "available"]
 
 _SOURCE = Path(__file__).with_name("cpu.c")
 
@@ -104,8 +104,8 @@ class LayerStack:
         *,
         chosen: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """``x`` [T, hidden] float32, T at most ``FEW_QUERIES``, at positions ``past`` … of the sequence whose pages
-        ``table`` [N] int32 names → [T, hidden]. ``cos``, ``sin`` [T, D / 2] and ``slots`` [T] as for
+        """``x`` [T, hidden] float32, T at most ``paged_attention.FEW_QUERIES``, at positions ``past`` … of the sequence
+        whose pages ``table`` [N] int32 names → [T, hidden]. ``cos``, ``sin`` [T, D / 2] and ``slots`` [T] as for
         ``rotate_and_store``; ``chosen``: how many pages a query reads, and from how many tokens on, in layers that may
         choose (0: all).
 

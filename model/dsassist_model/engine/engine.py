@@ -244,28 +244,27 @@ class Engine:
         hidden = self.model.forward([segment for share in shares for segment in share.segments], self.cache.pool, check)
         self.counters.passes += 1
         if len(shares) == 1:
-            self._advance(shares[0], self._logits_in_turn(hidden, shares))
+            self._advance(shares[0], self._logits_in_turn(hidden, shares[0].sequence))
         else:
-            logits, at = self._logits(hidden, shares), 0
+            outputs = [(share.sequence, segment.outputs) for share in shares for segment in share.segments]
+            logits, at = self._logits(hidden, outputs), 0
             for share in shares:
-                outputs = sum(segment.outputs for segment in share.segments)
-                self._advance(share, iter(logits[at : at + outputs]))
-                at += outputs
+                end = at + sum(segment.outputs for segment in share.segments)
+                self._advance(share, iter(logits[at:end]))
+                at = end
         if not plan.prefill:
             self.draft_length.took(len(hidden), time.perf_counter() - began)
 
-    def _logits_in_turn(self, hidden: torch.Tensor, shares: list[_Share]) -> Iterator[torch.Tensor]:
+    def _logits_in_turn(self, hidden: torch.Tensor, s: Sequence) -> Iterator[torch.Tensor]:
         """Row after row, two computed at a time: behind the first wrong guess nobody asks for the others, and eight
         rows of the head take three times as long as one."""
         for at in range(0, len(hidden), _ROWS_OF_HEAD):
             part = hidden[at : at + _ROWS_OF_HEAD]
-            yield from self._logits(part, shares, len(part))
+            yield from self._logits(part, [(s, len(part))])
 
-    def _logits(self, hidden: torch.Tensor, shares: list[_Share], only: int | None = None) -> torch.Tensor:
-        """Logits of a pass's outputs: all of them for what is sampled, those that matter for what is greedy. ``only``:
-        that ``hidden`` is so many rows of one sequence."""
-        outputs = [(share.sequence, segment.outputs) for share in shares for segment in share.segments]
-        outputs = outputs if only is None else [(shares[0].sequence, only)]
+    def _logits(self, hidden: torch.Tensor, outputs: list[tuple[Sequence, int]]) -> torch.Tensor:
+        """Logits of ``outputs``, how many rows of ``hidden`` are whose: all of them for what is sampled, those that
+        matter for what is greedy."""
         greedy = [
             s.sampler.greedy and not s.begin.guides and s.guide.done for s, count in outputs for _ in range(count)
         ]
