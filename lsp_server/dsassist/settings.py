@@ -106,6 +106,13 @@ class ContextSettings:
     cross_file: bool = True
     """Let the model read definitions and usages from other files of the workspace."""
 
+    git_diff: bool = True
+    """Let the model read what was changed in other files since the last commit, where the code at the cursor speaks of
+    it. Asks `git`, where there is one, after files are saved and while nothing is typed."""
+
+    diagnostics: bool = True
+    """Let the model read errors and warnings near the cursor, where the editor tells them (VS Code does)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompletionSettings:

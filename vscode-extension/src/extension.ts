@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import { Completion } from "./completion";
 import { get } from "./config";
+import { tellDiagnostics } from "./diagnostics";
 import { Help } from "./help";
 import { showMap } from "./map";
 import { menu, StatusBar } from "./status";
@@ -66,6 +67,7 @@ export function activate(context: vscode.ExtensionContext): void {
   context.subscriptions.push(
     vscode.languages.registerCodeLensProvider(TESTED.map((language) => ({ language, scheme: "file" })), lens),
     log, bar, preview, completion, server,
+    tellDiagnostics(() => server.running),
     server.onDidChange((life) => {
       bar.show(life);
       if (life.kind !== "running" || !life.status) lens.refresh();

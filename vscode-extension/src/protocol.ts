@@ -34,6 +34,7 @@ export const STATUS = "dsassist/status";
 export const WHY_NOTHING = "dsassist/whyNothing";
 export const PAUSE = "dsassist/pause";
 export const GRAPH = "dsassist/graph";
+export const DIAGNOSTICS = "dsassist/diagnostics";
 export const DID_SHOW = "dsassist/didShow";
 export const DID_ACCEPT = "dsassist/didAccept";
 

@@ -49,7 +49,39 @@ export class Range {
 
 export const StatusBarAlignment = { Left: 1, Right: 2 };
 
+export class Disposable {
+  constructor(readonly dispose: () => void) {}
+  static from(...several: { dispose: () => unknown }[]): Disposable {
+    return new Disposable(() => several.forEach((one) => one.dispose()));
+  }
+}
+
+/** Who listens, and how to tell them. */
+function event<T>(): [(listener: (said: T) => void) => Disposable, (said: T) => void] {
+  const listeners = new Set<(said: T) => void>();
+  const subscribe = (listener: (said: T) => void) => {
+    listeners.add(listener);
+    return new Disposable(() => listeners.delete(listener));
+  };
+  return [subscribe, (said) => listeners.forEach((listener) => listener(said))];
+}
+
+const [onDidChangeDiagnostics, changeDiagnostics] = event<{ uris: object[] }>();
+const [onDidChangeActiveTextEditor, activate] = event<object | undefined>();
+
+export const DiagnosticSeverity = { Error: 0, Warning: 1, Information: 2, Hint: 3 };
+
+export const languages = {
+  diagnostics: [] as object[],
+  getDiagnostics: () => languages.diagnostics,
+  onDidChangeDiagnostics,
+  change: (uris: object[]) => changeDiagnostics({ uris }),
+};
+
 export const window = {
+  activeTextEditor: undefined as object | undefined,
+  onDidChangeActiveTextEditor,
+  activate,
   createStatusBarItem: () => {
     const item = { text: "", tooltip: "", command: "", shown: false, show: () => (item.shown = true), dispose: () => undefined };
     testing.items.push(item);

@@ -25,7 +25,7 @@ from dsassist.backend.types import ContextFile
 if TYPE_CHECKING:
     from dsassist.index import AtCursor, ContextPiece
 
-__all__ = ["NOTHING", "Context", "Gatherer", "context_of", "lay_out"]
+__all__ = ["NOTHING", "Context", "Gatherer", "apart", "context_of", "lay_out"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +78,17 @@ class _Choice:
 class Gatherer:
     """Gathers for one editor. ``pieces`` gives those for a site, best first, within a budget in bytes; ``known`` what
     the index knows at the cursor. Both are waited for up to ``patience`` seconds. ``tokens`` tells how long prompts may
-    be."""
+    be, ``told`` what else is worth a comment near a site."""
 
     def __init__(
-        self, pieces: Pieces, known: Known, patience: float = BUDGET_SECONDS, tokens: Callable[[], int] = lambda: 0
+        self,
+        pieces: Pieces,
+        known: Known,
+        patience: float = BUDGET_SECONDS,
+        tokens: Callable[[], int] = lambda: 0,
+        told: Callable[[Site], tuple[str, ...]] = lambda _: (),
     ) -> None:
-        self._pieces, self._known = pieces, known
+        self._pieces, self._known, self._told = pieces, known, told
         self._patience, self._tokens = patience, tokens
         self._shelf = Shelf(0)
         self._choices: dict[str, _Choice] = {}
@@ -115,9 +120,10 @@ class Gatherer:
         if held is not None and 0 <= site.line - held.line < AROUND_LINES:
             return replace(context, around=held)
         assert context.around is not None
-        if context.around.lines:
-            self._arounds[site.document] = context.around
-        return context
+        around = replace(context.around, lines=(*context.around.lines, *self._told(site)))
+        if around.lines:
+            self._arounds[site.document] = around
+        return replace(context, around=around)
 
     def _holds(self, choice: _Choice, site: Site) -> bool:
         near = abs(choice.line - site.line) <= NEAR_LINES
@@ -161,6 +167,16 @@ def lay_out(pieces: Sequence[ContextPiece], site: Site) -> tuple[ContextFile, ..
         ContextFile(path, "\n".join(p.text.rstrip("\n") for p in sorted(found, key=lambda p: p.lines)) + "\n")
         for path, found in ordered
     )
+
+
+def apart(pieces: Sequence[ContextPiece]) -> list[ContextPiece]:
+    """``pieces`` without those that share lines with an earlier one."""
+    kept: list[ContextPiece] = []
+    for piece in pieces:
+        first, last = piece.lines
+        if not any(p.path == piece.path and p.lines[0] <= last and first <= p.lines[1] for p in kept):
+            kept.append(piece)
+    return kept
 
 
 _MERGE_MARK = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)

@@ -7,6 +7,7 @@
 | ``dsassist/whyNothing`` | request | → `WhyNothing`: why the last request for a completion showed nothing |
 | ``dsassist/pause`` | request | `Pause` → `Status`: stop or resume suggestions until the server ends |
 | ``dsassist/graph`` | request | `GraphAround` → which files use which around one; null without an index |
+| ``dsassist/diagnostics`` | notification to the server | `Said`: what other tools say of a document |
 | ``dsassist/didShow`` | notification to the server | `Shown`: a suggestion became visible |
 | ``dsassist/didAccept`` | notification to the server | `Accepted`: one was taken, in whole or in part |
 
@@ -32,6 +33,7 @@ from dsassist.server.early import remember
 from dsassist.server.wire import Question, Ready, reply
 
 __all__ = [
+    "DIAGNOSTICS",
     "DID_ACCEPT",
     "DID_SHOW",
     "GRAPH",
@@ -41,7 +43,9 @@ __all__ = [
     "Accepted",
     "GraphAround",
     "Pause",
+    "Problem",
     "Protocol",
+    "Said",
     "Shown",
     "State",
     "Status",
@@ -53,6 +57,7 @@ STATUS = "dsassist/status"
 WHY_NOTHING = "dsassist/whyNothing"
 PAUSE = "dsassist/pause"
 GRAPH = "dsassist/graph"
+DIAGNOSTICS = "dsassist/diagnostics"
 DID_SHOW = "dsassist/didShow"
 DID_ACCEPT = "dsassist/didAccept"
 
@@ -110,6 +115,23 @@ class GraphAround:
 
 
 @attrs.frozen
+class Problem:
+    """An error, or a warning. ``line`` is from 0."""
+
+    line: int
+    message: str
+    warning: bool = False
+
+
+@attrs.frozen
+class Said:
+    """Parameters of ``dsassist/diagnostics``: all errors and warnings of a document, whoever found them."""
+
+    uri: str
+    diagnostics: list[Problem]
+
+
+@attrs.frozen
 class Shown:
     """Parameters of ``dsassist/didShow``."""
 
@@ -129,6 +151,7 @@ _PARAMETERS: dict[str, type[Any] | None] = {
     WHY_NOTHING: None,
     PAUSE: Pause,
     GRAPH: GraphAround,
+    DIAGNOSTICS: Said,
     DID_SHOW: Shown,
     DID_ACCEPT: Accepted,
 }

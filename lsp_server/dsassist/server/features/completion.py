@@ -12,14 +12,16 @@ from lsprotocol import types
 
 from dsassist.assist.accept import shipped
 from dsassist.assist.completion import Completer, Suggestion
-from dsassist.assist.context import Gatherer
+from dsassist.assist.context import Gatherer, apart
+from dsassist.assist.diagnostics import Diagnostic, Diagnostics
 from dsassist.assist.recent import Recent
 from dsassist.assist.site import Site
 from dsassist.index import AtCursor, ContextPiece
 from dsassist.server.app import Server
 from dsassist.server.documents import Document
 from dsassist.server.notebooks import cell_of, script_path
-from dsassist.server.protocol import DID_ACCEPT, DID_SHOW, WHY_NOTHING, Accepted, Shown
+from dsassist.server.protocol import DIAGNOSTICS, DID_ACCEPT, DID_SHOW, WHY_NOTHING, Accepted, Said, Shown
+from dsassist.server.worktrees import Worktrees
 from dsassist.settings import Settings
 
 __all__ = ["ACCEPTED", "register"]
@@ -114,6 +116,14 @@ def register(server: Server) -> None:
         outcome = state.completer.outcome
         return {"reason": outcome.reason, "message": outcome.message, "suppressed": outcome.suppressed}
 
+    @server.feature(DIAGNOSTICS)
+    def diagnostics(params: Said) -> None:
+        document = server.documents.document(params.uri)
+        # a notebook's cells have lines of their own, and are completed as one
+        if document is not None and cell_of(server.documents, document) is None:
+            said = (Diagnostic(one.line, one.message, one.warning) for one in params.diagnostics)
+            state.diagnostics.note(document.uri, said)
+
     @server.feature(DID_SHOW)
     def did_show(params: Shown) -> None:
         shelf.show(params.id)
@@ -189,7 +199,11 @@ class _State:
     def __init__(self, server: Server) -> None:
         self._server = server
         self.recent = Recent()
-        self.gatherer = Gatherer(self._pieces, self._known, tokens=lambda: server.settings.context.max_tokens)
+        self.diagnostics = Diagnostics()
+        self.worktrees = Worktrees(server)
+        self.gatherer = Gatherer(
+            self._pieces, self._known, tokens=lambda: server.settings.context.max_tokens, told=self._told
+        )
         self.completer = self._completer(server.settings)
 
     def _completer(self, settings: Settings) -> Completer:
@@ -211,14 +225,22 @@ class _State:
         return await folder.ask(folder.index.lacks_member, path, site.line, receiver, member)
 
     async def _pieces(self, site: Site, budget: int) -> Sequence[ContextPiece]:
-        """What the index would have the model read, and places edited lately in other files."""
-        recent = self.recent.pieces(site, self._text_of, int(budget * RECENT_SHARE))
+        """What the index would have the model read, what was changed since the last commit, and places edited lately in
+        other files; the last two share their room."""
+        room = int(budget * RECENT_SHARE)
+        changed = self.worktrees.pieces(site, room)
+        recent = self.recent.pieces(site, self._text_of, room - sum(len(piece.text) for piece in changed))
+        late = apart([*changed, *recent])
         found = self._server.indexes.folder_of(site.document)
         if found is None:
-            return recent
+            return late
         folder, path = found
-        left = budget - sum(len(piece.text) for piece in recent)
-        return [*await folder.ask(folder.index.pieces_for, path, site.line, site.prefix, site.suffix, left), *recent]
+        left = budget - sum(len(piece.text) for piece in late)
+        pieces = await folder.ask(folder.index.pieces_for, path, site.line, site.prefix, site.suffix, left)
+        return apart([*pieces, *late])
+
+    def _told(self, site: Site) -> tuple[str, ...]:
+        return self.diagnostics.near(site) if self._server.settings.context.diagnostics else ()
 
     def _text_of(self, uri: str) -> str | None:
         document = self._server.documents.document(uri)
@@ -229,11 +251,16 @@ class _State:
         places = [change.range.start.line for change in changes if getattr(change, "range", None) is not None]
         if places:
             self.recent.note(document.uri, self._placed(document.file, document)[1], places[-1])
+        for change in changes:
+            if (where := getattr(change, "range", None)) is not None:
+                lines = change.text.count("\n") + 1
+                self.diagnostics.edited(document.uri, where.start.line, where.end.line, lines)
 
     def closed(self, uri: str) -> None:
         """Forget what was known of a document."""
         self.gatherer.forget(uri)
         self.recent.forget(uri)
+        self.diagnostics.forget(uri)
 
     async def _known(self, site: Site) -> AtCursor:
         """What the index knows at the cursor."""
@@ -254,6 +281,7 @@ class _State:
             self._server.background(before.close())
 
     async def close(self) -> None:
+        self.worktrees.close()
         await self.completer.close()
 
     def _placed(self, file: Path | None, document: Document) -> tuple[Path | None, str]:
