@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
 from tree_sitter import Node
 
+from dsassist.index.algebra import needed, renumbered
 from dsassist.index.facts import Facts, Import, Occurrences, Scope, Sym
 from dsassist.index.model import Kind, Mode, Op, Role, ScopeKind
 
-__all__ = ["Builder", "Draft", "children"]
+__all__ = ["Builder", "Draft"]
 
 _NAME, _GLOBAL = int(Op.NAME), int(Op.GLOBAL)
 # Looking a member of an enumeration up takes as long as the rest of a line here.
-_BUILTIN, _SIGNATURE = int(Op.BUILTIN), int(Op.SIGNATURE)
-_RECORD, _LAMBDA = int(Op.RECORD), int(Op.LAMBDA)
 _ATTRIBUTE, _KEYWORD, _IMPORT = int(Mode.ATTRIBUTE), int(Mode.KEYWORD), int(Mode.IMPORT)
 _CLASS = int(ScopeKind.CLASS)
 _TYPE_PARAMETER, _IMPORTED = int(Kind.TYPE_PARAMETER), int(Kind.IMPORT)
@@ -78,6 +78,8 @@ class Builder:
         self.extra: dict[str, Any] = {}
         self.redirects: dict[tuple[int, int], int] = {}
         """(scope, name) → the scope that really binds it (``global``, ``nonlocal``)."""
+        self.earlier: Mapping[bytes, int] = {}
+        """Where only a part of a file is read: names that the module has bound before it, and their kinds."""
         self.calls: list[tuple[int, int, tuple[int, ...], tuple[tuple[str, int], ...]]] = []
         """(byte, callee, arguments, named arguments) of every call, where a language is asked for them."""
         self.decorated: dict[int, int] = {}
@@ -129,6 +131,11 @@ class Builder:
             if (draft.kind in _WEAK and kind not in _WEAK) or draft.kind == _IMPORTED:
                 draft.kind = kind
         return index
+
+    def module_kind(self, text: bytes) -> int | None:
+        """The kind of a name of the module's scope, as far as the file has been read; None: it is not bound there."""
+        index = self.bound.get((0, self.name(text)))
+        return self.earlier.get(text) if index is None else self.drafts[index].kind
 
     def define(self, node: Node, kind: int, scope: int | None = None, flags: int = 0, role: int = 0) -> int:
         """Bind the name that ``node`` spells and report the occurrence."""
@@ -255,21 +262,14 @@ class Builder:
             roots.update(bases)
         receivers: dict[int, int] = self.extra.get("receivers", {})
         roots.update(receivers.values())
-        roots.discard(-1)
-        needed = bytearray(len(exprs))
-        stack = list(roots)
-        while stack:
-            at = stack.pop()
-            if not needed[at]:
-                needed[at] = 1
-                stack.extend(children(exprs[at]))
+        is_needed = needed(exprs, roots)
         # Parts are always older than the whole, so one pass in order renumbers everything.
         new = [-1] * (len(exprs) + 1)
         kept: list[tuple[Any, Any, Any]] = []
         for at, item in enumerate(exprs):
-            if needed[at]:
+            if is_needed[at]:
                 new[at] = len(kept)
-                kept.append(_renumber(item, new))
+                kept.append(renumbered(item, new))
         self.exprs = kept
         self.occurrences = [
             (row[0], row[1], row[2], new[row[3]], row[4]) if 1 <= row[2] & 7 <= 2 else row for row in self.occurrences
@@ -365,52 +365,6 @@ class Builder:
 
 
 _WEAK = frozenset({Kind.VARIABLE, Kind.IMPORT, Kind.FIELD, Kind.PARAMETER})
-
-
-_OVER_A = frozenset(
-    {
-        Op.ATTR, Op.CALL, Op.SUBSCRIPT, Op.ITERATE, Op.ITEM, Op.AWAIT, Op.INSTANCE, Op.ENTER, Op.NEW, Op.FUNCTION,
-        Op.DEREFERENCE, Op.TYPE_OF, Op.MEMO, Op.ARGUMENT, Op.GIVEN, Op.EXPECTING, Op.KEY,
-        Op.APPLIED, Op.MATCHING,
-    }
-)  # fmt: skip
-_OF_PARTS = frozenset({Op.UNION, Op.TUPLE})
-_OVER_B = frozenset({Op.CALL, Op.SUBSCRIPT, Op.MEMO, Op.EXPECTING, Op.KEY, Op.APPLIED})
-
-
-def children(item: tuple[Any, Any, Any]) -> list[int]:
-    """The expressions that an expression is made of."""
-    op, a, b = item
-    if op in _OVER_A:
-        return [a, b] if op in _OVER_B and b >= 0 else [a]
-    if op in _OF_PARTS:
-        return [part for part in a if part >= 0]
-    if op == _BUILTIN:
-        return [part for part in b if part >= 0]
-    if op == _SIGNATURE:
-        return [part for part in (a, *b) if part >= 0]
-    if op == _RECORD:
-        return [part for part in b if part >= 0]
-    if op == _LAMBDA and a >= 0:
-        return [a]
-    return []
-
-
-def _renumber(item: tuple[Any, Any, Any], new: list[int]) -> tuple[Any, Any, Any]:
-    op, a, b = item
-    if op in _OVER_A:
-        return (op, new[a], new[b] if op in _OVER_B else b)
-    if op in _OF_PARTS:
-        return (op, tuple(new[part] for part in a), b)
-    if op == _BUILTIN:
-        return (op, a, tuple(new[part] for part in b))
-    if op == _SIGNATURE:
-        return (op, new[a], tuple(new[part] for part in b))
-    if op == _RECORD:
-        return (op, a, tuple(new[part] for part in b))
-    if op == _LAMBDA:
-        return (op, new[a], b)
-    return item
 
 
 def _finished(draft: Draft) -> Sym:

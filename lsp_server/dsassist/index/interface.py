@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from dsassist.index.builder import children
+from dsassist.index.algebra import children
 from dsassist.index.facts import Facts
 from dsassist.index.model import Kind, Op, Role
 from dsassist.index.module import Module
 
-__all__ = ["Entries", "touched_names"]
+__all__ = ["Entries", "touched_by_part", "touched_names"]
 
 _NAME, _GLOBAL, _IMPORT, _ATTR, _BUILTIN = map(int, (Op.NAME, Op.GLOBAL, Op.IMPORT, Op.ATTR, Op.BUILTIN))
 _OF_SCOPE = frozenset({Op.SELF, Op.CLASS_OF_SCOPE, Op.SUPER, Op.OBJECT})
@@ -30,33 +30,80 @@ _IMPLIED = frozenset({"constructor", "new", "operator", "call", "iterator", "nex
 def touched_names(old: Facts, new: Facts, known: Entries | None = None) -> frozenset[str] | None:
     """The names through which another file may see that ``new`` took the place of ``old``; None: any name. ``known``:
     the entries of ``old``, for who compares with it again."""
+    changed = _changed(old, new, known)
+    return None if changed is None else _with_mentioning(changed, old, new)
+
+
+def touched_by_part(before: Facts, after: Facts, whole: Facts) -> frozenset[str] | None:
+    """As ``touched_names``, where only a part of a file has changed, whose facts alone were ``before`` and are
+    ``after``, and those of the whole are ``whole`` now."""
+    changed = _changed(before, after, None)
+    return None if changed is None else _with_mentioning(changed, before, whole)
+
+
+def _changed(old: Facts, new: Facts, known: Entries | None) -> set[str] | None:
+    """The names of entries that differ; None: any name."""
     if old.language != new.language or _frame(old) != _frame(new):
         return None
     before = known if known is not None else Entries(old)
     after = Entries(new, before)
-    touched = {
+    changed = {
         name.rpartition(".")[2]
         for name in before.values.keys() | after.values.keys()
         if before.values.get(name) != after.values.get(name)
     }
-    touched |= _exported_differently(old, new, before, after)
-    if not touched:
-        return frozenset()
-    if not all(_is_alone(facts, name) for name in touched for facts in (old, new)):
-        mentions: dict[str, set[str]] = {}
-        for entries in (before, after):
-            for name, mentioned in entries.mentions().items():
-                for other in mentioned:
-                    mentions.setdefault(other, set()).add(name.rpartition(".")[2])
-        stack = list(touched)
-        while stack:
-            for name in mentions.get(stack.pop(), ()):
-                if name not in touched:
-                    touched.add(name)
-                    stack.append(name)
-    if any(name in _IMPLIED or name.startswith("__") for name in touched):
+    return changed | _exported_differently(old, new, before, after)
+
+
+def _with_mentioning(changed: set[str], *versions: Facts) -> frozenset[str] | None:
+    """These names and all that are made of them; None: any name."""
+    if not all(_is_alone(facts, name) for name in changed for facts in versions):
+        modules = [Module("", facts) for facts in versions]
+        before = -1
+        while len(changed) > before:
+            before = len(changed)
+            for module in modules:
+                changed |= _mentioning(module, changed)
+    if any(name in _IMPLIED or name.startswith("__") for name in changed):
         return None
-    return frozenset(touched)
+    return frozenset(changed)
+
+
+def _mentioning(module: Module, wanted: set[str]) -> set[str]:
+    """The names of entries that mention one of the wanted names, straight or through a local variable."""
+    facts, symbols, names = module.facts, module.symbols, module.names
+    scopes = facts.scopes
+    numbers = {number for number, name in enumerate(names) if name in wanted}
+    locals_found: set[int] = set()
+    found: set[str] = set()
+    while True:
+        marked = bytearray(len(facts.expressions))
+        for at, (op, a, b) in enumerate(facts.expressions):
+            if op == _NAME:
+                marked[at] = a in locals_found or symbols[a].name in numbers
+            elif op == _GLOBAL:
+                marked[at] = a in numbers
+            elif op == _IMPORT:
+                marked[at] = facts.imports[a].name in wanted
+            elif op in _OF_SCOPE:
+                marked[at] = module.scope_path(a).rpartition(".")[2] in wanted
+            else:
+                marked[at] = (op == _ATTR and b in numbers) or any(marked[part] for part in children((op, a, b)))
+        before = len(locals_found)
+        for index, symbol in enumerate(symbols):
+            if not (
+                (symbol.annotation >= 0 and marked[symbol.annotation])
+                or any(marked[value] for value in symbol.values)
+                or any(symbols[parameter].name in numbers for parameter in symbol.parameters)
+                or any(base >= 0 and marked[base] for at in symbol.bodies for base in scopes[at].bases)
+            ):
+                continue
+            if scopes[symbol.scope].kind <= 1 or symbol.kind == Kind.PARAMETER:
+                found.add(names[symbol.name])
+            else:
+                locals_found.add(index)
+        if len(locals_found) == before:
+            return found
 
 
 def _is_alone(facts: Facts, name: str) -> bool:
@@ -89,7 +136,6 @@ class Entries:
         self._module = Module("", facts)
         self._numbers: _Numbers = {} if other is None else dict(other._numbers)
         self._expressions: dict[int, int] = {}
-        self._added: list[int] = []
         self.values: dict[str, list[int]] = {}
         scopes = facts.scopes
         seen = {
@@ -118,19 +164,6 @@ class Entries:
     def _number(self, key: Hashable) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
 
-    def mentions(self) -> dict[str, set[str]]:
-        """The names that each entry mentions."""
-        module = self._module
-        known: dict[int, frozenset[str]] = {}
-        found: dict[str, set[str]] = {}
-        for index in self._added:
-            mentioned = found.setdefault(module.qualified(index), set())
-            mentioned.update(map(module.name, module.symbols[index].parameters))
-            for expr in self._parts(index):
-                if expr >= 0:
-                    mentioned |= self._names(expr, known)
-        return found
-
     def _parts(self, index: int) -> list[int]:
         """The expressions of an entry, kinds apart."""
         symbol, scopes = self._module.symbols[index], self._module.facts.scopes
@@ -140,7 +173,6 @@ class Entries:
         module = self._module
         symbol = module.symbols[index]
         qualified = module.qualified(index)
-        self._added.append(index)
         key = (
             qualified,
             symbol.kind,
@@ -184,23 +216,3 @@ class Entries:
         elif op in _OF_PARTS:
             detail = tuple(part < 0 for part in a)
         return self._number((op, detail, tuple(map(self._render, children((op, a, b))))))
-
-    def _names(self, expr: int, known: dict[int, frozenset[str]]) -> frozenset[str]:
-        """The names that an expression mentions."""
-        found = known.get(expr)
-        if found is None:
-            module = self._module
-            op, a, b = module.facts.expressions[expr]
-            if op == _NAME:
-                found = frozenset({module.name(a)})
-            elif op == _GLOBAL:
-                found = frozenset({module.names[a]})
-            elif op == _IMPORT:
-                found = frozenset({module.facts.imports[a].name})
-            elif op in _OF_SCOPE:
-                found = frozenset({module.scope_path(a).rpartition(".")[2]})
-            else:
-                own = (module.names[b],) if op == _ATTR else ()
-                found = frozenset(own).union(*(self._names(part, known) for part in children((op, a, b))))
-            known[expr] = found
-        return found

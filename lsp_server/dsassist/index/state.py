@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -79,7 +79,10 @@ _MANY_NAMES = 200
 class Overlay:
     """An open buffer."""
 
-    __slots__ = ("definitions", "disk", "entries", "facts", "hash", "names", "row", "source", "stale", "tree")
+    __slots__ = (
+        "behind", "definitions", "disk", "entries", "facts", "hash", "is_stored", "names", "row", "source", "stale",
+        "tree",
+    )  # fmt: skip
 
     def __init__(self, source: bytes, mark: bytes, tree: Tree | None, facts: Facts) -> None:
         self.source = source
@@ -89,17 +92,16 @@ class Overlay:
         self.names = frozenset(facts.nonlocal_names())
         self.definitions = frozenset(facts.defined_names())
         self.stale: set[str] = set()
-        """Files whose stored links this buffer has made out of date."""
+        """Files whose stored links this buffer has, or may have, made out of date."""
         self.disk: Facts | None = None
         """What was stored for the file when its row had the hash ``row``."""
         self.row = b""
         self.entries: Entries | None = None
         """Of ``disk``: each edit is compared with them."""
-
-    @property
-    def is_stored(self) -> bool:
-        """Are the facts those that the index stored for the same text? Then nothing has been parsed."""
-        return self.tree is None and not self.stale
+        self.behind = False
+        """Are the facts of an earlier text, because this one hardly parses?"""
+        self.is_stored = False
+        """Are the facts those that the index stored for the same text?"""
 
 
 class State:
@@ -277,16 +279,20 @@ class State:
             return self._dependents(path, *stems(path)) | seen_through
         from dsassist.index.interface import touched_names
 
-        names = touched_names(old, new, known)
+        return self._stale_by(path, touched_names(old, new, known), seen_through)
+
+    def _stale_by(self, path: str, names: frozenset[str] | None, seen_through: Set[str] = frozenset()) -> set[str]:
+        """Files whose stored links are out of date once these names of a file are touched, or any (None), and
+        ``seen_through``, which are so for another reason."""
         if names is not None and not names:
-            return seen_through
+            return {*seen_through}
         dependents = self._dependents(path) | seen_through
         if names is None or len(names) > _MANY_NAMES:
             return dependents
         # Who reads the file and names none of what changed may still get it through a file that does.
         naming = {other for name in names for other in self._candidates(name)} & dependents
         through = {reader for other in naming if other != path for reader in self._dependents(other)}
-        return (naming | through) & dependents
+        return ((naming | through) & dependents) | seen_through
 
     def _candidates(self, name: str) -> list[str]:
         """Files in which the name may denote something of another file."""

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     from dsassist.index.resolve import Resolver
 
-__all__ = ["Extracted", "Linker", "Modules", "digest", "empty_facts", "extract", "facts_of", "link", "read"]
+__all__ = [
+    "Extracted",
+    "Linker",
+    "Modules",
+    "digest",
+    "empty_facts",
+    "extract",
+    "facts_of",
+    "is_generated",
+    "link",
+    "read",
+]
 
 _LONGEST_LINE = 2_000
 """Bytes a line, on average, from which a file is taken for generated."""
@@ -54,11 +65,16 @@ def empty_facts(language: str) -> Facts:
     return Facts(language, [0], Occurrences([], [], [], [], b"", []), [Scope(0, -1, -1, (), 0, 0)], [], [], [])
 
 
+def is_generated(source: bytes) -> bool:
+    """Is it a program's output, in which nothing is looked for?"""
+    return len(source) > 50_000 and len(source) > _LONGEST_LINE * (source.count(b"\n") + 1)
+
+
 def facts_of(path: str, source: bytes, old: Tree | None = None) -> tuple[Facts, Tree | None]:
     """Parse and extract. ``old`` is an edited tree of an earlier version, to parse only what changed."""
     language = language_of(path)
     assert language is not None
-    if len(source) > 50_000 and len(source) > _LONGEST_LINE * (source.count(b"\n") + 1):
+    if is_generated(source):
         return empty_facts(language.name), None
     parser = language.parser(path)
     tree = parser.parse(source, old) if old is not None else parser.parse(source)

@@ -72,6 +72,11 @@ class Folder:
                 except DsassistError as error:
                     logger.warning("%s", error)
 
+    async def rest(self) -> None:
+        """Typing pauses: read what changed, and get ready for the next edit."""
+        await self.synchronize()
+        await asyncio.to_thread(self.index.parse_ahead)
+
     async def ask(self, question: Callable[..., _T], *arguments: Any) -> _T:
         """An answer of the index, about the text as it is now."""
         await self.current()
@@ -270,7 +275,7 @@ class Indexes:
     def _quiet(self) -> None:
         for folder in self._folders.values():
             if folder.waiting:
-                self._server.background(folder.synchronize())
+                self._server.background(folder.rest())
             if folder.touched:
                 self._server.background(self._refresh(folder))
 

@@ -152,6 +152,52 @@ def test_incremental_equals_full(steps: list[tuple[str, list[str] | None]]) -> N
         assert changed == whole
 
 
+FILLING = [f"def filling{number}(x):\n    return x.make().other\n" for number in range(12)]
+"""So much that an edit is a small part of a file."""
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(("a", "b", "pkg/c")),
+            st.lists(st.tuples(st.integers(0, 12), st.sampled_from(LINES)), max_size=4),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_open_buffers_answer_as_files_do(steps: list[tuple[str, list[tuple[int, str]]]]) -> None:
+    """Whatever was typed in what order, references are those of an index that is built from the texts."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, written = Path(folder) / "project", Path(folder) / "written"
+        texts = dict.fromkeys(("a", "b", "pkg/c"), "".join(FILLING))
+        for place in (root, written):
+            (place / "pkg").mkdir(parents=True)
+            (place / "pkg" / "__init__.py").write_text("from .c import *\n")
+            for name, text in texts.items():
+                (place / f"{name}.py").write_text(text)
+        index = Index.open(root, Path(folder) / "cache")
+        index.update()
+        for name, lines in steps:
+            parts = list(FILLING)
+            for at, line in lines:
+                parts.insert(at, line + "\n")
+            texts[name] = "".join(parts)
+            index.set_overlay(f"{name}.py", texts[name])
+        for name, text in texts.items():
+            (written / f"{name}.py").write_text(text)
+        fresh = Index.open(written, Path(folder) / "fresh")
+        fresh.update()
+        for name in texts:
+            occurrences = fresh.facts_for(f"{name}.py").occurrences
+            for line, column in {*zip(occurrences.line, occurrences.column, strict=True)}:
+                asked = (f"{name}.py", line, column)
+                assert index.references(*asked) == fresh.references(*asked)
+        index.close()
+        fresh.close()
+
+
 def test_a_new_file_of_a_go_package_is_seen_by_the_others(workspace: Any) -> None:
     workspace.write({"go.mod": "module example.com/m\n", "a.go": "package m\n\nfunc use() { Make() }\n"})
     workspace.index.update()

@@ -10,7 +10,7 @@ else (storage, links, queries, editing) is shared and knows no language by name.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ from tree_sitter import Node, Parser, Tree
 
 from dsassist.index.facts import Facts, Import
 
-__all__ = ["FileSet", "Found", "Language", "TellsCalls", "by_kind", "make_parser"]
+__all__ = ["FileSet", "Found", "Language", "ReadsParts", "TellsCalls", "by_kind", "make_parser"]
 
 
 class FileSet(Protocol):
@@ -131,6 +131,25 @@ class TellsCalls(Protocol):
 
     def extract_calls(self, source: bytes, tree: Tree) -> Facts:
         """Facts with every call and its arguments, under ``extra["calls"]``; see ``flow``."""
+        ...
+
+
+@runtime_checkable
+class ReadsParts(Protocol):
+    """A language whose top-level statements can be read without one another; see ``splice``."""
+
+    def parser(self, path: str) -> Parser:
+        """As in ``Language``."""
+        ...
+
+    def builtin(self, name: str) -> bool:
+        """As in ``Language``."""
+        ...
+
+    def extract_part(self, source: bytes, tree: Tree, earlier: Mapping[bytes, int]) -> Facts:
+        """The facts of some statements. ``earlier``: what those before them have bound in the module's scope, with its
+        kind. What a statement says must not depend on others but for that, and only where a name is built in or an
+        import."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tree_sitter import Parser, Tree
 
@@ -37,7 +37,12 @@ class Python:
 
     def extract(self, path: str, source: bytes, tree: Tree) -> Facts:
         """See ``Language``."""
+        return self.extract_part(source, tree, {})
+
+    def extract_part(self, source: bytes, tree: Tree, earlier: Mapping[bytes, int]) -> Facts:
+        """See ``ReadsParts``."""
         builder = Builder(self.name, source)
+        builder.earlier = earlier
         root = tree.root_node
         builder.errors = count_errors(root)
         PythonWalk(builder).module(root)

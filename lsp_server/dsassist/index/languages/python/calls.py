@@ -35,13 +35,12 @@ class CallWalk(PythonWalk):
         self.values[(node.start_byte, node.end_byte)] = value
         return value
 
-    def block(self, node: Node) -> None:
-        for child in node.named_children:
-            handler = _OWN_STATEMENTS.get(child.kind_id)
-            if handler is not None:
-                handler(self, child)
-            else:
-                self.statement(child)
+    def statement(self, node: Node) -> None:
+        handler = _OWN_STATEMENTS.get(node.kind_id)
+        if handler is not None:
+            handler(self, node)
+        else:
+            super().statement(node)
 
     def implied(self, node: Node, value: int, name: bytes) -> None:
         """The language itself calls a method of ``value`` here."""

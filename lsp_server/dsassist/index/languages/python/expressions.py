@@ -62,7 +62,7 @@ class Expressions(Targets):
         if builder.scope_kinds[scope] == _CLASS and (scope, name) not in builder.bound:
             scope = builder.scope_parents[scope]
         builder.read(node, Role.TYPE if self.in_type else 0, scope)
-        if self.in_type and builder.text(node) == b"Self" and (own := self.own_type(name)) >= 0:
+        if self.in_type and builder.text(node) == b"Self" and (own := self.own_type(b"Self")) >= 0:
             return own
         expr = builder.name_expr(name, scope)
         return self.flow.get(expr, expr) if self.flow else expr
@@ -76,7 +76,7 @@ class Expressions(Targets):
         receiver = self.x(base)
         builder.attribute(name, receiver, Role.TYPE if self.in_type else 0)
         if self.in_type and base.kind_id == self.k_identifier and builder.text(name) == b"Self":
-            own = self.own_type(builder.name(builder.text(base)))
+            own = self.own_type(builder.text(base))
             if own >= 0:
                 return own
         if self.flow:
@@ -93,7 +93,7 @@ class Expressions(Targets):
             return -1
         callee = self.x(function)
         if function.kind_id == self.k_identifier or function.kind_id == self.k_attribute:
-            self.mark_call()
+            self.mark_call(function)
         text = builder.text(function) if function.kind_id == self.k_identifier else b""
         values: list[int] = []
         bound = -1
@@ -123,10 +123,10 @@ class Expressions(Targets):
                 return special
         return builder.on(_CALL, callee, first)
 
-    def mark_call(self) -> None:
-        """The last name reported is what is called."""
+    def mark_call(self, callee: Node) -> None:
+        """The last name reported, if it is one of ``callee``'s, is what is called."""
         rows = self.builder.occurrences
-        if rows:
+        if rows and rows[-1][0] >= callee.start_byte:
             start, name, role, ref, scope = rows[-1]
             rows[-1] = (start, name, role | Role.CALL, ref, scope)
 
@@ -167,7 +167,7 @@ class Expressions(Targets):
 
     def shadowed(self, text: bytes) -> bool:
         """Has the module given a built-in's name another meaning? ``cast`` is never a built-in."""
-        return text != b"cast" and (0, self.builder.name(text)) in self.builder.bound
+        return text != b"cast" and self.builder.module_kind(text) is not None
 
     def subscript(self, node: Node) -> int:
         builder = self.builder

@@ -45,13 +45,13 @@ class Types(Known):
             rows[at] = (start, name, role | Role.STRING, ref, scope)
         return result
 
-    def own_type(self, imported: int) -> int:
+    def own_type(self, imported: bytes) -> int:
         """``Self``, as ``typing`` has it: the class that the code is in, at any depth. -1 where it is another's."""
         builder = self.builder
-        at, scope = builder.bound.get((0, imported)), builder.scope
+        scope = builder.scope
         while scope >= 0 and builder.scope_kinds[scope] != ScopeKind.CLASS:
             scope = builder.scope_parents[scope]
-        if scope < 0 or at is None or builder.drafts[at].kind != Kind.IMPORT:
+        if scope < 0 or builder.module_kind(imported) != Kind.IMPORT:
             return -1
         return builder.expr(Op.SELF, scope)
 

@@ -32,19 +32,16 @@ class PythonWalk(Expressions):
         """Walk the whole file."""
         builder = self.builder
         builder.open(ScopeKind.MODULE, root)
-        self.flow: dict[int, int] = {}
-        self.block(root)
+        for child in root.named_children:
+            # What one of the module's statements has checked is not held against the next: each can be read alone.
+            self.flow: dict[int, int] = {}
+            self.statement(child)
         builder.close()
 
     def block(self, node: Node) -> None:
         """The statements of a block."""
-        kinds = _STATEMENTS
         for child in node.named_children:
-            handler = kinds.get(child.kind_id)
-            if handler is None:
-                self.x(child)
-            else:
-                handler(self, child)
+            self.statement(child)
 
     def statement(self, node: Node) -> None:
         """One statement."""
@@ -162,7 +159,7 @@ class PythonWalk(Expressions):
                         names.append(self.builder.text(target))
                     self.x(inner)
                     if inner.kind_id != self.k_call:
-                        self.mark_call()
+                        self.mark_call(inner)
         definition = node.child_by_field_name("definition")
         if definition is not None:
             if definition.kind_id == self.k_function:
