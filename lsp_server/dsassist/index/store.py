@@ -107,7 +107,7 @@ class Store:
         self.path = path
         self.notice = ""
         """What a person should know about how it was opened."""
-        self._answers: dict[tuple[str | int, ...], list[tuple[Any, ...]]] = {}
+        self._answers: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.db = self._open(root)
