@@ -45,8 +45,9 @@ def sparsity(options: argparse.Namespace, **changes: float) -> Sparsity:
 def speed(options: argparse.Namespace, tokens: list[int], taken: dict[str, dict[str, float]]) -> tuple[Any, Any]:
     """Seconds of a whole prefill, ways in turns."""
     ways = options.ways.split(",") if not options.quick else ["dense", "sparse"]
-    for way in ways:
-        taken[way] = measure(options, way, tokens)
+    for turn in range(1 if options.quick else options.repeats):
+        for way in ways:
+            taken[way] = measure(options, way, tokens, runs=turn + 1)
     figures = {f"{way}_16k_s": took["seconds"] for way, took in taken.items()}
     best = min(taken[way]["seconds"] for way in ways if way.startswith("dense"))
     own = taken["sparse"]
@@ -101,6 +102,7 @@ def main() -> int:
     parser.add_argument("--ways", default=",".join(WAYS), help="what quality and speed compare, with the first")
     parser.add_argument("--keep", type=Path, help="folder for quality's results, to go on where a run ended")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"what to measure, of {','.join(PARTS)}")
+    parser.add_argument("--repeats", type=int, default=2, help="prefills of each way for speed, in turns")
     parser.add_argument("--mass", type=float, default=Sparsity().mass, help="share of attention that must be captured")
     parser.add_argument(
         "--blocks", type=float, default=Sparsity().blocks_per_doubling, help="c in k(n) = c log2(n / 128)"
@@ -147,7 +149,7 @@ def main() -> int:
         figures |= seconds
         ratios["growth_per_doubling"] = max(b / a for a, b in pairwise(seconds.values()))
         # one layer, every row at its cap, which real prompts reach in few rows
-        figures["growth_at_the_cap"] = kernel_growth(lengths, sparsity(options, mass=2.0, floor=0.0))
+        figures["growth_at_the_cap"] = kernel_growth(lengths, sparsity(options, mass=2.0, floor=0.0, fine_need=0.0))
     if "decode" in parts:
         figures |= decode_crossover([4096, 16_384] if options.quick else [4096, 8192, 16_384, 32_768], LongContext())
     if options.plot:

@@ -126,8 +126,7 @@ def library(source: Path) -> ctypes.CDLL | None:
     if source != _THREADS and hasattr(loaded, "use_threads"):
         threads = library(_THREADS)
         if threads is not None:
-            functions = threads.in_parallel, threads.count_threads
-            loaded.use_threads(*(ctypes.cast(each, ctypes.c_void_p) for each in functions))
+            loaded.use_threads(ctypes.cast(threads.in_parallel, ctypes.c_void_p))
     return loaded
 
 

@@ -95,6 +95,8 @@ class LongContext:
     """Tokens of the pages that a decoded token reads …"""
     decode_from: int = 8192
     """… where it sees at least so many (measured: benchmarks/long_context.py); 0 reads all, always."""
+    decode_layers: int = 2
+    """First layers in which a decoded token reads everything all the same."""
     read: int = 0
     """Keys that sparse layers read so far, a block of queries and list of blocks each."""
     visible: int = 0
@@ -103,9 +105,12 @@ class LongContext:
     @classmethod
     def for_machine(cls, device: torch.device, dtype: torch.dtype, head_dim: int) -> LongContext:
         """The settings for a model on ``device`` that computes in ``dtype``: where attention has a way that is faster
-        than that type's (bfloat16), keys are worth packing or gathering for any whole chunk of a prompt."""
+        than that type's (bfloat16), keys are worth packing or gathering for any whole chunk of a prompt; where keys can
+        be left out a few at a time, the first layers lose no more by it than others."""
         probe = torch.empty(0, head_dim, device=device, dtype=dtype)
-        return cls(gathered_from=256) if packs(probe) or compute_dtype(probe) != dtype else cls()
+        if packs(probe):
+            return cls(gathered_from=256, dense_layers=0)
+        return cls(gathered_from=256) if compute_dtype(probe) != dtype else cls()
 
     def way(self, layer: int, queries: int, tokens: int) -> Way:
         """What is run for ``queries`` new tokens of ``tokens`` in all. Depends on nothing else."""
@@ -206,7 +211,7 @@ class LongContext:
 
     def may_choose(self, layer: int) -> bool:
         """Whether few queries of a layer may read chosen pages only."""
-        return layer >= self.dense_layers
+        return layer >= self.decode_layers
 
     def chosen_pages(self, tokens: int) -> tuple[int, int]:
         """How many pages a query reads that sees ``tokens``, and from how many tokens on that is so; zeros for all."""

@@ -77,6 +77,16 @@ def test_against_float64_with_the_same_blocks(
         torch.testing.assert_close(lse.double(), expected, rtol=0, atol=0.05)
 
 
+def test_scores_may_be_of_any_size(assert_close: Callable[..., None]) -> None:
+    q, k, v = inputs(300, 0, 4, 2, 64)
+    q[..., 0] = 40.0
+    k[:, :100, 0] = -80.0
+    k[:, 200:, 0] = 80.0
+    exact = exactly(q, k, v, 0, None)
+    error = (in_bfloat16(q, k, v, 0).double() - exact).abs().max()
+    assert_close(compiled.attend(q, compiled.pack(k, v), 0), exact, baseline=exact + error)
+
+
 def test_long_prompts_once(assert_close: Callable[..., None]) -> None:
     q, k, v = inputs(300, 16_084, 7, 1, 64)
     packed = compiled.pack(k, v)
@@ -127,7 +137,7 @@ def test_what_is_chosen_is_sorted_capped_causal_and_has_sink_and_window(
             assert blocks == sorted(set(blocks))
             assert blocks[-1] == (end - 1) // fine
             first = max(past, (past // BLOCK + row) * BLOCK)
-            needed = {*range(BLOCK // fine), *range(max(0, first - BLOCK) // fine + 1, (end - 1) // fine + 1)}
+            needed = {0, *range(max(0, first - BLOCK) // fine + 1, (end - 1) // fine + 1)}
             assert {b for b in needed if b * fine < end} <= set(blocks)
 
 
@@ -143,14 +153,48 @@ def test_what_the_samples_need_is_captured() -> None:
         assert 300 // 32 in chosen.indices[0, head, 15, : chosen.counts[0, head, 15]].tolist()
 
 
+def test_what_the_row_before_needed_is_read_too() -> None:
+    q, k, v = inputs(2048, 0, 4, 2, 64)
+    k[:, 330] = 3  # nothing of its own but what is asked for below
+    k[:, 330, 0] = 60.0
+    q[:, :, 0] = 0
+    q[14 * BLOCK + 15] = 0  # a sampled query of the block before the last
+    q[14 * BLOCK + 15, :, 0] = 40.0
+    packed = compiled.pack(k, v)
+    for before in (0.0, 0.5):
+        settings = Sparsity(mass=0.2, blocks_per_doubling=1.5, floor=0.0, dense_tail=0, before=before)
+        chosen = compiled.select(q, packed, 0, settings)
+        for head in range(4):
+            own, later = (chosen.indices[0, head, row, : chosen.counts[0, head, row]].tolist() for row in (14, 15))
+            assert 330 // chosen.block in own
+            assert (330 // chosen.block in later) == (before > 0)
+
+
+def test_rows_far_apart_are_chosen_for_as_in_one_piece() -> None:
+    q, k, v = inputs(5000, 0, 4, 2, 64)
+    packed = compiled.pack(k, v)
+    settings = Sparsity(mass=0.9, blocks_per_doubling=2, floor=0.0, dense_tail=0, candidates=1)
+    whole = compiled.select(q, packed, 0, settings)
+    # a first row knows none before it
+    some = compiled.select(q[30 * BLOCK :], packed, 30 * BLOCK, settings)
+    assert torch.equal(whole.counts[:, :, 31:], some.counts[:, :, 1:])
+    assert torch.equal(whole.indices[:, :, 31:], some.indices[:, :, 1:])
+
+
 def test_mass_decides_the_count_and_low_mass_falls_back_to_dense() -> None:
     q, k, v = inputs(4096, 0, 2, 1, 64)
     packed = compiled.pack(k - 3, v)
-    counts = [
-        compiled.select(q, packed, 0, Sparsity(mass=m, floor=0.0, blocks_per_doubling=7, dense_tail=0)).counts.sum()
-        for m in (0.2, 0.5, 0.8)
-    ]
-    assert counts[0] < counts[1] < counts[2]
+
+    def counts(**settings: float) -> int:
+        chosen = compiled.select(q, packed, 0, Sparsity(floor=0.0, blocks_per_doubling=7, dense_tail=0, **settings))  # type: ignore[arg-type]
+        return int(chosen.counts.sum())
+
+    assert counts(mass=0.2) < counts(mass=0.5) < counts(mass=0.8)
+    # so is what is needed little
+    settings = {"mass": 0.8, "fine_mass": 0.1}
+    assert counts(**settings, fine_need=0.02) < counts(**settings, fine_need=0.01) < counts(**settings, fine_need=0.0)
+    # but not what is needed all the same to hold enough
+    assert counts(mass=0.8, fine_mass=0.5, fine_need=0.9) == counts(mass=0.5)
     low = compiled.select(q, packed, 0, Sparsity(blocks_per_doubling=0.7, floor=0.95))
     assert (low.counts == DENSE).all()
     tail = compiled.select(q, packed, 0, Sparsity(blocks_per_doubling=1.6, floor=0.0, dense_tail=2)).counts

@@ -183,8 +183,12 @@ def test_shapes_that_do_not_belong_together_are_named(shapes: tuple[tuple[int, .
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"mass": 0.0}, {"floor": 2.0}, {"blocks_per_doubling": 0}, {"stride": 3}, {"candidates": 0}, {"sink": -1}]
+    "wrong",
+    [
+        *({"mass": 0.0}, {"floor": 2.0}, {"blocks_per_doubling": 0}, {"stride": 3}, {"candidates": 0}, {"sink": -1}),
+        *({"fine": 48}, {"fine_need": -0.1}, {"before": -1}),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"mass|positive|stride"):
+    with pytest.raises(ValueError, match=r"mass|positive|stride|negative"):
         Sparsity(**wrong)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def test_answers_do_not_depend_on_drafts_batches_or_what_is_cached(
         # a random model would also end by opening another hole
         engine.tokenizer.special = replace(engine.tokenizer.special, fim=FimTokens())
         context = engine.model.long_context
-        context.dense_layers, context.decode_tokens, context.decode_from = 0, 192, 400 if choosing else 0
+        context.decode_layers, context.decode_tokens, context.decode_from = 0, 192, 400 if choosing else 0
     plain, drafting = made
     expected = engines.ask(plain, PROMPT, max_tokens=60).wait()
     assert expected.last.details["completion_tokens"] == 60

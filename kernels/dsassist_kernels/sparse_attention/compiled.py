@@ -106,10 +106,11 @@ def select(q: Tensor, packed: Packed, past: int, sparsity: Sparsity) -> Selectio
     counts = torch.empty(heads, rows, dtype=torch.int32)
     captured = torch.empty(heads, rows)
     tensors = map(native.pointer, (q, packed.keys, indices, counts, captured))
-    forced = (block, sparsity.fine_stride, sparsity.sink * BLOCK, sparsity.window * BLOCK)
+    forced = (block, sparsity.fine_stride, sparsity.sink * block, sparsity.window * BLOCK)
     limits = (cap, sparsity.candidates * sparsity.cap(tokens))
     sizes = map(ctypes.c_int64, (q.stride(0), q.stride(1), t, heads, kv_heads, d, past, heads, width, *forced, *limits))
-    shares = map(ctypes.c_float, (sparsity.mass, d**-0.5))
+    shown = (sparsity.mass, sparsity.fine_need, sparsity.fine_mass, sparsity.before)
+    shares = map(ctypes.c_float, (*shown, d**-0.5))
     if lib.select_blocks(*tensors, *sizes, *shares):
         raise MemoryError(f"no memory to choose blocks of {tokens} tokens")
     low = captured.mean(1, keepdim=True) < sparsity.floor

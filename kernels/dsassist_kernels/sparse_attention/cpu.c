@@ -29,15 +29,13 @@ INLINE __m512i pairs(__m512 low, __m512 high) {
   return _mm512_or_si512(a, _mm512_slli_epi32(b, 16));
 }
 
-/* 2^x for x <= 127; 0 for very small x. Relative error 5e-5, a fortieth of what rounding to bfloat16 adds. */
+/* 2^x for x <= 127; 0 for very small x. Relative error 8e-5, a twenty-fifth of what rounding to bfloat16 adds. */
 INLINE __m512 power_of_two(__m512 x) {
-  __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, n);
-  __m512 p = _mm512_set1_ps(9.6184373e-3f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.5503324e-2f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.4022648e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9314720e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
-  return _mm512_scalef_ps(p, n);
+  __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC), p = _mm512_set1_ps(7.80245236e-2f); /* what is above floor(x) */
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.26067161e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.95833535e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.99925220e-1f));
+  return _mm512_scalef_ps(p, x);
 }
 
 /* Component j of 16 tokens from at; stride of tokens and of components in elements; tokens from count on are zero */
@@ -152,13 +150,13 @@ INLINE void take_queries(const float *q, int64_t step, int64_t count, int64_t ro
     }
 }
 
-/* Scores of R queries with four groups of keys: s [R, 64] */
-INLINE void scores(const uint32_t *q, const uint32_t *const *k, float *s, const int64_t d) {
+/* Scores of R queries with four groups of keys, less each query's base: s [R, 64] */
+INLINE void scores(const uint32_t *q, const uint32_t *const *k, const float *base, float *s, const int64_t d) {
   for (int half = 0; half < 2; half++) {
     const uint32_t *k0 = k[2 * half], *k1 = k[2 * half + 1];
     __m512 acc[R][2];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+    for (int r = 0; r < R; r++) acc[r][0] = acc[r][1] = _mm512_set1_ps(-base[r]);
     for (int64_t j = 0; j < d / 2; j++) {
       __m512bh a = (__m512bh)_mm512_loadu_si512(k0 + j * 16), b = (__m512bh)_mm512_loadu_si512(k1 + j * 16);
 #pragma GCC unroll 8
@@ -208,15 +206,28 @@ INLINE __m512 hide(__m512 s, int64_t first, int64_t last) {
 
 typedef struct {
   uint32_t q[ROWS * MOST_D / 2];
-  float sums[ROWS * MOST_D], total[ROWS * 16], top[ROWS];
+  float sums[ROWS * MOST_D], total[ROWS * 16], base[ROWS];
+  uint8_t begun[ROWS];
 } item;
+
+/* A row's sums are taken relative to 2^base, which is raised by `most`, its largest score, when powers might overflow otherwise: up to 2^8
+   they are as exact as others */
+static __attribute__((noinline)) void raise_base(item *w, int64_t row, float most, int64_t d) {
+  float *total = w->total + row * 16, *sums = w->sums + row * d;
+  /* the first may also lower it, when there is nothing yet to scale */
+  __m512 fade = power_of_two(_mm512_set1_ps(most < -126.0f ? 126.0f : -most));
+  _mm512_storeu_ps(total, _mm512_mul_ps(_mm512_loadu_ps(total), fade));
+  for (int64_t j = 0; j < d; j += 16) _mm512_storeu_ps(sums + j, _mm512_mul_ps(_mm512_loadu_ps(sums + j), fade));
+  w->base[row] += most;
+}
 
 /* One head's block of queries at positions first .. first + count - 1 over the groups in list, ascending */
 INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const int32_t *list, int64_t groups, int64_t first,
                         int64_t count, float *out, int64_t step, float *lse, int64_t lse_step, const int64_t d) {
   memset(w->sums, 0, (size_t)(ROWS * d) * sizeof(float));
   memset(w->total, 0, sizeof w->total);
-  for (int r = 0; r < ROWS; r++) w->top[r] = HIDDEN;
+  memset(w->base, 0, sizeof w->base);
+  memset(w->begun, 0, sizeof w->begun);
   for (int64_t at = 0; at < groups; at += CHUNK) {
     const uint32_t *k[CHUNK], *v[CHUNK];
     int64_t place[CHUNK], lowest = INT64_MAX;
@@ -231,7 +242,7 @@ INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const i
       if (lowest > first + row + R - 1) continue;
       float s[R * 64] __attribute__((aligned(64)));
       uint32_t p[R * 32] __attribute__((aligned(64)));
-      scores(w->q + row * (d / 2), k, s, d);
+      scores(w->q + row * (d / 2), k, w->base + row, s, d);
       for (int r = 0; r < R; r++) {
         __m512 x[CHUNK];
         for (int g = 0; g < CHUNK; g++) {
@@ -239,18 +250,14 @@ INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const i
           if (masked) x[g] = hide(x[g], place[g], first + row + r);
         }
         __m512 most = _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
-        float top = w->top[row + r];
-        /* sums are only rescaled when they might overflow: powers up to 2^8 are as exact as others */
-        if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(top + 8.0f), _CMP_GT_OQ)) {
-          float now = _mm512_reduce_max_ps(most);
-          __m512 fade = power_of_two(_mm512_set1_ps(top - now));
-          float *total = w->total + (row + r) * 16, *sums = w->sums + (row + r) * d;
-          _mm512_storeu_ps(total, _mm512_mul_ps(_mm512_loadu_ps(total), fade));
-          for (int64_t j = 0; j < d; j += 16) _mm512_storeu_ps(sums + j, _mm512_mul_ps(_mm512_loadu_ps(sums + j), fade));
-          w->top[row + r] = top = now;
+        int first_seen = !w->begun[row + r] && _mm512_cmp_ps_mask(most, _mm512_set1_ps(HIDDEN), _CMP_GT_OQ);
+        if (first_seen || _mm512_cmp_ps_mask(most, _mm512_set1_ps(8.0f), _CMP_GT_OQ)) {
+          float raise = _mm512_reduce_max_ps(most);
+          raise_base(w, row + r, raise, d);
+          for (int g = 0; g < CHUNK; g++) x[g] = _mm512_sub_ps(x[g], _mm512_set1_ps(raise));
+          w->begun[row + r] = 1;
         }
-        __m512 base = _mm512_set1_ps(top);
-        for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(_mm512_sub_ps(x[g], base));
+        for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(x[g]);
         float *total = w->total + (row + r) * 16;
         _mm512_storeu_ps(total, _mm512_add_ps(_mm512_loadu_ps(total), _mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]))));
         _mm512_store_si512(p + r * 32, (__m512i)_mm512_cvtne2ps_pbh(x[1], x[0]));
@@ -262,7 +269,7 @@ INLINE void attend_item(item *w, const uint32_t *kp, const uint32_t *vp, const i
   for (int64_t r = 0; r < count; r++) {
     float total = _mm512_reduce_add_ps(_mm512_loadu_ps(w->total + r * 16));
     __m512 share = _mm512_set1_ps(1.0f / total);
-    if (lse) lse[r * lse_step] = (w->top[r] + log2f(total)) * 0.69314718f;
+    if (lse) lse[r * lse_step] = (w->base[r] + log2f(total)) * 0.69314718f;
     for (int64_t j = 0; j < d; j += 16) _mm512_storeu_ps(out + r * step + j, _mm512_mul_ps(_mm512_loadu_ps(w->sums + r * d + j), share));
   }
 }
@@ -325,240 +332,7 @@ int attend_blocks(const float *q, const uint32_t *kp, const uint32_t *vp, const 
   return z.failed ? -1 : 0;
 }
 
-/* Sums of exponentials of R sampled queries: e * 2^ref */
-typedef struct {
-  float e[R], ref[R];
-} cell;
-
-typedef struct {
-  uint32_t q[MOST_SAMPLES * MOST_D / 2];
-} sample;
-
-/* Attention of up to R sampled queries at positions `at` over the groups in list, by cells of `per` <= 4 groups; sums of their shares
-   and of the squares are added to mean and square [cells] */
-INLINE void share_out(const uint32_t *q, const int64_t *at, int64_t count, const uint32_t *kp, const int32_t *list, int64_t groups, int64_t per,
-                      cell *cells, float *mean, float *square, const int64_t d) {
-  float top[R], total[R];
-  int64_t first = at[0];
-  for (int r = 0; r < R; r++) top[r] = HIDDEN, first = r < count && at[r] < first ? at[r] : first;
-  for (int64_t begin = 0; begin < groups; begin += CHUNK) {
-    const uint32_t *k[CHUNK];
-    int64_t place[CHUNK];
-    for (int g = 0; g < CHUNK; g++) {
-      int64_t number = list[begin + g < groups ? begin + g : groups - 1];
-      k[g] = kp + number * d * 8;
-      place[g] = begin + g < groups ? number * GROUP : INT64_MAX / 2;
-    }
-    int masked = place[CHUNK - 1] + GROUP - 1 > first;
-    float s[R * 64] __attribute__((aligned(64)));
-    scores(q, k, s, d);
-    cell *own = cells + begin / per;
-    for (int r = 0; r < count; r++) {
-      __m512 x[CHUNK];
-      for (int g = 0; g < CHUNK; g++) {
-        x[g] = _mm512_load_ps(s + r * 64 + g * 16);
-        if (masked) x[g] = hide(x[g], place[g], at[r]);
-      }
-      __m512 most = _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
-      if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(top[r] + 8.0f), _CMP_GT_OQ)) top[r] = _mm512_reduce_max_ps(most);
-      __m512 base = _mm512_set1_ps(top[r]);
-      for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(_mm512_sub_ps(x[g], base));
-      if (per == 4)
-        own[0].e[r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]))), own[0].ref[r] = top[r];
-      else
-        for (int g = 0; g < CHUNK && begin + g < groups; g += per) {
-          own[g / per].e[r] = _mm512_reduce_add_ps(per == 2 ? _mm512_add_ps(x[g], x[g + 1]) : x[g]);
-          own[g / per].ref[r] = top[r];
-        }
-    }
-  }
-  int64_t number = (groups + per - 1) / per;
-  for (int r = 0; r < count; r++) {
-    total[r] = 0.0f;
-    for (int64_t c = 0; c < number; c++) {
-      float x = cells[c].ref[r] - top[r];
-      if (x < 0.0f) cells[c].e[r] *= x < -126.0f ? 0.0f : exp2f(x);
-      total[r] += cells[c].e[r];
-    }
-    total[r] = 1.0f / total[r];
-  }
-  for (int64_t c = 0; c < number; c++)
-    for (int r = 0; r < count; r++) {
-      float x = cells[c].e[r] * total[r];
-      mean[c] += x, square[c] += x * x;
-    }
-}
-
-/* The blocks with need >= bar, and all forced ones (need < 0 hides a block, forced ones have need >= 2): their number and mean mass */
-INLINE int64_t taken(const float *need, const float *mean, int64_t n, float bar, float *mass) {
-  __m512 sum = _mm512_setzero_ps(), limit = _mm512_set1_ps(bar);
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; i += 16) {
-    __mmask16 some = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
-    some = _mm512_mask_cmp_ps_mask(some, _mm512_maskz_loadu_ps(some, need + i), limit, _CMP_GE_OQ);
-    sum = _mm512_mask_add_ps(sum, some, sum, _mm512_maskz_loadu_ps(some, mean + i));
-    count += __builtin_popcount(some);
-  }
-  *mass = _mm512_reduce_add_ps(sum);
-  return count;
-}
-
-/* The highest bar that lets `mass` pass, then higher until at most cap blocks do */
-static float bar_for(const float *need, const float *mean, int64_t n, float mass, int64_t cap) {
-  float low = 0.0f, high = 2.0f, got;
-  for (int i = 0; i < 24; i++) {
-    float bar = i < 16 ? sqrtf(fmaxf(low, 1e-9f) * high) : 0.5f * (low + high);
-    if (taken(need, mean, n, bar, &got) > cap || got >= mass)
-      low = bar;
-    else
-      high = bar;
-  }
-  return taken(need, mean, n, low, &got) <= cap ? low : high;
-}
-
-typedef struct {
-  const float *q;
-  const uint32_t *kp;
-  int32_t *indices, *counts;
-  float *captured, *pooled;
-  int64_t qt, qh, heads, hkv, d, past, tokens, groups, begin, rows, lists, width, block, stride, sink, window, cap, candidates, coarse;
-  float mass, scale;
-  int failed;
-} selecting;
-
-/* Mean key of a block of 128 tokens (8 groups) of one head: pooled [hkv, coarse, d] */
-static void pool_block(void *context, int64_t piece) {
-  const selecting *z = context;
-  int64_t h = piece / z->coarse, b = piece % z->coarse, d = z->d;
-  int64_t end = (b + 1) * 8 < z->groups ? (b + 1) * 8 : z->groups, count = (b + 1) * 128 < z->tokens ? 128 : z->tokens - b * 128;
-  for (int64_t j = 0; j < d / 2; j++) {
-    __m512 even = _mm512_setzero_ps(), odd = even;
-    for (int64_t g = b * 8; g < end; g++) {
-      __m512i x = _mm512_loadu_si512(z->kp + ((h * z->groups + g) * d / 2 + j) * 16);
-      even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
-      odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
-    }
-    float *o = z->pooled + (h * z->coarse + b) * d + 2 * j;
-    o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
-  }
-}
-
-/* Chooses for one list's row; the longest come first */
-static void select_row(void *context, int64_t unit) {
-  selecting *z = context;
-  const float *q = z->q, scale = z->scale;
-  int64_t qt = z->qt, qh = z->qh, heads = z->heads, hkv = z->hkv, d = z->d, past = z->past, tokens = z->tokens, groups = z->groups;
-  int64_t rows = z->rows, lists = z->lists, width = z->width, block = z->block, stride = z->stride, sink = z->sink, window = z->window;
-  int64_t candidates = z->candidates, coarse = z->coarse, per = block / GROUP, blocks = (tokens + block - 1) / block;
-  int64_t together = heads / lists, samples = ROWS / stride, most_cells = groups / per + CHUNK;
-  const float *pooled = z->pooled;
-  size_t room = (sizeof(sample) + 63) / 64 * 64, lists_room = (size_t)(groups + CHUNK + blocks + 1) * sizeof(int32_t);
-  lists_room = (lists_room + 63) / 64 * 64;
-  sample *w = own_memory(room + lists_room + (size_t)most_cells * sizeof(cell) + (size_t)(3 * most_cells + 2 * coarse) * sizeof(float));
-  if (!w) {
-    z->failed = 1;
-    return;
-  }
-  int32_t *list = (int32_t *)((char *)w + room), *name = list + groups + CHUNK;
-  cell *cells = (cell *)((char *)list + lists_room);
-  float *mean = (float *)(cells + most_cells), *square = mean + most_cells, *need = square + most_cells, *far = need + most_cells;
-  int64_t row = rows - 1 - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
-  int64_t first = (z->begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
-  int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
-  const uint32_t *k = z->kp + kv * groups * d * 8;
-  for (int64_t i = 0; i < samples; i++) {
-    at[i] = first + stride - 1 + i * stride;
-    at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
-  }
-  float edge = 0.0f; /* the score from which a block of 128 is a candidate */
-  if (seen > candidates) {
-    for (int64_t b = 0; b < seen; b++) far[b] = HIDDEN;
-    for (int64_t g = 0; g < together; g++)
-      for (int64_t i = 0; i < samples; i++) {
-        const float *x = q + (at[i] - past) * qt + (h * together + g) * qh;
-        for (int64_t b = 0; b < seen; b++) {
-          const float *y = pooled + (kv * coarse + b) * d;
-          __m512 sum = _mm512_setzero_ps();
-          for (int64_t j = 0; j < d; j += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(x + j), _mm512_loadu_ps(y + j), sum);
-          far[coarse + b] = _mm512_reduce_add_ps(sum);
-        }
-        float most = HIDDEN; /* samples are compared by how far a block is below their best */
-        for (int64_t b = 0; b < seen; b++) most = far[coarse + b] > most ? far[coarse + b] : most;
-        for (int64_t b = 0; b < seen; b++) far[b] = fmaxf(far[b], far[coarse + b] - most);
-      }
-    float low = HIDDEN, high = 1.0f;
-    for (int64_t b = 0; b < seen; b++) low = b && far[b] > low ? low : far[b];
-    for (int i = 0; i < 20; i++) {
-      float middle = 0.5f * (low + high);
-      int64_t above = 0;
-      for (int64_t b = 0; b < seen; b++) above += far[b] >= middle;
-      if (above > candidates)
-        low = middle;
-      else
-        high = middle;
-    }
-    edge = high;
-  }
-  for (int64_t b = 0; b < seen; b++) {
-    int always = b * 128 < sink || (b + 1) * 128 > first - window;
-    if (seen > candidates && far[b] < edge && !always) continue;
-    for (int64_t g = b * 8; g < (b + 1) * 8 && g <= last; g++) {
-      if (g % per == 0) name[number++] = (int32_t)(g / per);
-      list[count++] = (int32_t)g;
-    }
-  }
-  int64_t cells_used = (count + per - 1) / per;
-  memset(mean, 0, (size_t)cells_used * sizeof(float));
-  memset(square, 0, (size_t)cells_used * sizeof(float));
-  for (int64_t g = 0; g < together; g++) {
-    for (int64_t i = 0; i < samples; i++)
-      take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
-    for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
-    for (int64_t i = 0; i < samples; i += R) {
-      int64_t some = samples - i < R ? samples - i : R;
-      if (d == 64)
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 64);
-      else if (d == 128)
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 128);
-      else
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, d);
-    }
-  }
-  float weight = 1.0f / (float)(together * samples), got;
-  for (int64_t i = 0; i < number; i++) {
-    int64_t from = name[i] * block;
-    mean[i] *= weight;
-    need[i] = sqrtf(square[i] * weight) + (from < sink || from + block > first - window ? 2.0f : 0.0f);
-  }
-  float bar = bar_for(need, mean, number, z->mass, z->cap);
-  taken(need, mean, number, bar, &got);
-  int32_t *out = z->indices + (h * rows + row) * width, most = 0;
-  for (int64_t i = 0; i < number && most < width; i++)
-    if (need[i] >= bar) out[most++] = name[i];
-  z->counts[h * rows + row] = most;
-  for (int64_t i = most; i < width; i++) out[i] = INT32_MAX;
-  z->captured[h * rows + row] = got;
-}
-
-/* Blocks for every row of 128 queries, as attend_blocks takes them. One query in `stride` is scored; where a row sees more than
-   `candidates` blocks of 128 keys, only those whose mean key scores highest are. The first `sink` tokens, the row's own and `window`
-   tokens before it are always read; then blocks in order of need until `mass` of the samples' attention is captured, at most cap. captured
-   [lists, rows] receives the share. Returns 0, or -1 without memory. */
-int select_blocks(const float *q, const uint32_t *kp, int32_t *indices, int32_t *counts, float *captured, int64_t qt, int64_t qh, int64_t t,
-                  int64_t heads, int64_t hkv, int64_t d, int64_t past, int64_t lists, int64_t width, int64_t block, int64_t stride,
-                  int64_t sink, int64_t window, int64_t cap, int64_t candidates, float mass, float scale) {
-  int64_t tokens = past + t, begin = past / ROWS, coarse = (tokens + 127) / 128;
-  selecting z = {q, kp, indices, counts, captured, NULL, qt, qh, heads, hkv, d, past, tokens, (tokens + GROUP - 1) / GROUP, begin,
-                 (tokens + ROWS - 1) / ROWS - begin, lists, width, block, stride, sink, window, cap, candidates, coarse, mass, scale, 0};
-  if (candidates < coarse) {
-    z.pooled = malloc((size_t)(hkv * coarse * d) * sizeof(float));
-    if (!z.pooled) return -1;
-    in_parallel(pool_block, &z, hkv * coarse);
-  }
-  in_parallel(select_row, &z, z.rows * lists);
-  free(z.pooled);
-  return z.failed ? -1 : 0;
-}
+#include "selecting.h"
 
 #else
 

@@ -35,7 +35,7 @@ _SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 28}  # elements: what fits a cac
 class Sparsity:
     """How much is read."""
 
-    mass: float = 0.99
+    mass: float = 0.995
     """Blocks are taken until the sampled queries' attention that falls into them reaches this share."""
     blocks_per_doubling: float = 10.0
     """c in k(n) = c ⌈log₂(n / 128)⌉, the most blocks a row reads."""
@@ -51,10 +51,16 @@ class Sparsity:
     """A head whose blocks capture less than this on average is computed densely."""
     dense_tail: int = 2
     """Last blocks of queries that are computed densely."""
-    fine: int = 32
+    fine: int = 16
     """Keys a block where the compiled CPU kernel chooses: it can leave out less than 128 at a time."""
     fine_stride: int = 16
     """``stride`` there."""
+    fine_need: float = 0.0004
+    """A block is left out there whose share of the sampled queries' attention (their root mean square) is less …"""
+    fine_mass: float = 0.9
+    """… once the others hold this share of it."""
+    before: float = 0.5
+    """What the samples of the block of queries before count for beside a row's own there."""
 
     def __post_init__(self) -> None:
         if self.mass <= 0.0 or not 0.0 <= self.floor <= 1.0:
@@ -65,6 +71,8 @@ class Sparsity:
             raise ValueError(f"candidates must be positive and stride ({self.stride}) a divisor of {BLOCK}")
         if self.fine not in (16, 32, 64) or self.fine_stride not in (8, 16, 32, 64, 128):
             raise ValueError(f"fine ({self.fine}) is 16, 32 or 64, fine_stride ({self.fine_stride}) 8 to {BLOCK}")
+        if self.fine_need < 0.0 or self.before < 0.0:
+            raise ValueError(f"fine_need ({self.fine_need}) and before ({self.before}) are not negative")
 
     def cap(self, tokens: int) -> int:
         """k(n): the most blocks a row reads of ``tokens`` keys."""
