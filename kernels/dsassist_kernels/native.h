@@ -14,7 +14,11 @@
 /* run(context, piece) for every piece, on the threads that all kernels share (threads/cpu.c) once they are told of them. */
 typedef void (*piece_function)(void *context, int64_t piece);
 static void (*threads_run)(piece_function run, void *context, int64_t pieces);
-void use_threads(void *run) { threads_run = (void (*)(piece_function, void *, int64_t))run; }
+static int (*threads_count)(void);
+void use_threads(void *run, void *count) {
+  threads_run = (void (*)(piece_function, void *, int64_t))run;
+  threads_count = (int (*)(void))count;
+}
 static inline void in_parallel(piece_function run, void *context, int64_t pieces) {
   if (threads_run) {
     threads_run(run, context, pieces);
@@ -22,6 +26,9 @@ static inline void in_parallel(piece_function run, void *context, int64_t pieces
   }
   for (int64_t i = 0; i < pieces; i++) run(context, i);
 }
+
+/* How many threads take part */
+static inline int threads(void) { return threads_count ? threads_count() : 1; }
 
 /* Memory of the calling thread's own, aligned to 64 bytes, until it asks again; 0 without memory. */
 static inline void *own_memory(size_t size) {

@@ -126,7 +126,8 @@ def library(source: Path) -> ctypes.CDLL | None:
     if source != _THREADS and hasattr(loaded, "use_threads"):
         threads = library(_THREADS)
         if threads is not None:
-            loaded.use_threads(ctypes.cast(threads.in_parallel, ctypes.c_void_p))
+            functions = threads.in_parallel, threads.count_threads
+            loaded.use_threads(*(ctypes.cast(each, ctypes.c_void_p) for each in functions))
     return loaded
 
 

@@ -80,13 +80,15 @@ static void *help(void *unused) {
 /* How many threads take part, the caller's included; 0 for as many as OpenMP would. */
 void set_threads(int count) { wanted = count < MOST_THREADS ? count : MOST_THREADS; }
 
+int count_threads(void) { return wanted > 0 ? wanted : omp_get_max_threads(); }
+
 static void serially(piece_function run, void *context, int64_t pieces) {
   for (int64_t i = 0; i < pieces; i++) run(context, i);
 }
 
 /* run(context, piece) for every piece, on any thread, in any order. Callers at the same time do theirs alone. */
 void in_parallel(piece_function run, void *context, int64_t pieces) {
-  int threads = wanted > 0 ? wanted : omp_get_max_threads();
+  int threads = count_threads();
   if (pieces < 2 || threads < 2 || pieces >= MOST_PIECES - MOST_THREADS || pthread_mutex_trylock(&one_caller)) {
     serially(run, context, pieces);
     return;

@@ -18,23 +18,27 @@ answers."""
 
 
 _NONE: frozenset[int] = frozenset()
-_Row = tuple[int, bool, list[tuple[int, str]]]
-"""Level, known, targets."""
+_START, _END, _ROW = "\x01", "\x02", "\n"
+"""Around each target, and behind the targets of an answer."""
 
 
 class LinkSet:
     """``column[i]`` says what occurrence i denotes: ``OWN``, or the number of an answer.
 
-    Answers stay as they are stored until one is asked for: most of a file's are not.
+    Answers stay one text until one is asked for: most of a file's are not, and a text is searched and loaded many times
+    quicker than lists are.
     """
 
-    __slots__ = ("_answers", "_paths", "_rows", "column")
+    __slots__ = ("_answers", "_levels", "_paths", "_rows", "_targets", "column")
 
-    def __init__(self, column: Sequence[int], paths: list[str], rows: list[_Row]) -> None:
+    def __init__(self, column: Sequence[int], paths: list[str], levels: bytes, targets: str) -> None:
         self.column = column
         self._paths = paths
-        self._rows = rows
-        """Answers from ``_FIRST`` on; their targets' files are numbers of ``paths``."""
+        self._levels = levels
+        """Of the answers from ``_FIRST`` on: twice the level, and 1 more where the answer is known."""
+        self._targets = targets
+        """Of the same answers; a target is the number of its file in ``paths``, a space, and a qualified name."""
+        self._rows: list[str] | None = None
         self._answers: dict[int, Answer] = {OWN: UNKNOWN, _UNKNOWN: UNKNOWN, _EXTERNAL: EXTERNAL}
 
     @classmethod
@@ -47,19 +51,18 @@ class LinkSet:
             if role & 7 or ref < 0 or ref in imported:
                 column[index] = table.setdefault(next(following), len(table) + 1)
         paths: dict[str, int] = {}
-        rows = [
-            (
-                int(answer.level),
-                answer.known,
-                [(paths.setdefault(path, len(paths)), name) for path, name in answer.targets],
-            )
-            for answer in list(table)[2:]
+        stored = list(table)[2:]
+        targets = [
+            "".join(f"{_START}{paths.setdefault(path, len(paths))} {name}{_END}" for path, name in answer.targets)
+            + _ROW
+            for answer in stored
         ]
-        return cls(column, list(paths), rows)
+        levels = bytes(2 * answer.level + answer.known for answer in stored)
+        return cls(column, list(paths), levels, "".join(targets))
 
     def pack(self) -> bytes:
         """As a blob. Equal links have equal bytes."""
-        return pack(("\n".join(self._paths), self._rows, narrow(self.column)))
+        return pack(("\n".join(self._paths), self._levels, self._targets, narrow(self.column)))
 
     @classmethod
     def unpack(cls, blob: bytes) -> LinkSet:
@@ -68,8 +71,8 @@ class LinkSet:
         Raises:
             IndexingError: the blob is damaged.
         """
-        joined, rows, column = unpack(blob)
-        return cls(widen(column), joined.split("\n"), rows)
+        joined, levels, targets, column = unpack(blob)
+        return cls(widen(column), joined.split("\n"), levels, targets)
 
     def answer(self, index: int) -> Answer | None:
         """What occurrence ``index`` denotes, None for a symbol of the file itself."""
@@ -79,10 +82,12 @@ class LinkSet:
     def _answer(self, value: int) -> Answer:
         found = self._answers.get(value)
         if found is None:
-            level, known, targets = self._rows[value - _FIRST]
-            paths = self._paths
-            made = tuple((paths[path], name) for path, name in targets)
-            found = self._answers[value] = Answer(made, Level(level), known)
+            if self._rows is None:
+                self._rows = self._targets.split(_ROW)
+            row, how = self._rows[value - _FIRST], self._levels[value - _FIRST]
+            targets = (target.split(" ", 1) for target in row[1:-1].split(f"{_END}{_START}") if target)
+            made = tuple((self._paths[int(path)], name) for path, name in targets)
+            found = self._answers[value] = Answer(made, Level(how >> 1), bool(how & 1))
         return found
 
     def level(self, value: int) -> Level:
@@ -91,13 +96,12 @@ class LinkSet:
 
     def numbers(self, targets: Iterable[Target]) -> frozenset[int]:
         """Which answers have one of the targets."""
-        wanted = set()
+        found: set[int] = set()
         for path, name in targets:
             with suppress(ValueError):  # a file that none of the answers names
-                wanted.add((self._paths.index(path), name))
-        if not wanted:
-            return _NONE
-        if len(wanted) == 1:
-            (only,) = wanted
-            return frozenset(number for number, row in enumerate(self._rows, _FIRST) if only in row[2])
-        return frozenset(number for number, row in enumerate(self._rows, _FIRST) if not wanted.isdisjoint(row[2]))
+                wanted = f"{_START}{self._paths.index(path)} {name}{_END}"
+                at = self._targets.find(wanted)
+                while at >= 0:
+                    found.add(_FIRST + self._targets.count(_ROW, 0, at))
+                    at = self._targets.find(wanted, at + 1)
+        return frozenset(found) if found else _NONE

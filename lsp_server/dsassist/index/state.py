@@ -170,6 +170,7 @@ class State:
         version = self._store.data_version()
         if version != self._data_version:
             self._data_version = version
+            self._store.forget()
             self._modules.clear()
             self._views.clear()
             self._reload_rows()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsassist.errors import IndexingError
 from dsassist.index.facts import SCHEMA
@@ -35,6 +35,10 @@ CREATE TABLE names (name TEXT PRIMARY KEY, files BLOB NOT NULL, definitions BLOB
 CREATE TABLE dependencies (dependency INTEGER NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (dependency, file)) WITHOUT
 ROWID;
 """
+
+
+_MOST_ANSWERS = 2_000
+"""Rows of queries that are kept."""
 
 
 class Row(NamedTuple):
@@ -103,6 +107,7 @@ class Store:
         self.path = path
         self.notice = ""
         """What a person should know about how it was opened."""
+        self._answers: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.db = self._open(root)
@@ -152,6 +157,7 @@ class Store:
         with suppress(sqlite3.Error):
             self.db.close()
         self._set_aside(str(error))
+        self.forget()
         self.db = self._open(root)
 
     def checkpoint(self) -> None:
@@ -164,7 +170,24 @@ class Store:
 
     def transaction(self) -> _Transaction:
         """All or nothing, and nobody else writes meanwhile."""
+        self.forget()
         return _transaction(self.db)
+
+    def forget(self) -> None:
+        """The database has changed, or will: answers that were kept are void."""
+        self._answers.clear()
+
+    def _ask(self, question: str, *values: int) -> list[tuple[Any, ...]]:
+        """The rows of a query that is asked again and again, kept until something is written."""
+        if self.db.in_transaction:
+            return self.db.execute(question, values).fetchall()
+        key = (question, *values)
+        found = self._answers.get(key)
+        if found is None:
+            if len(self._answers) > _MOST_ANSWERS:
+                self._answers.clear()
+            found = self._answers[key] = self.db.execute(question, values).fetchall()
+        return found
 
     def data_version(self) -> int:
         """Changes when another connection has changed the database."""
@@ -253,9 +276,8 @@ class Store:
         """Files whose links were read from any of these."""
         found: set[int] = set()
         for name in names:
-            key = dependency_key(name)
             found.update(
-                row[0] for row in self.db.execute("SELECT file FROM dependencies WHERE dependency = ?", (key,))
+                row[0] for row in self._ask("SELECT file FROM dependencies WHERE dependency = ?", dependency_key(name))
             )
         return found
 
@@ -265,7 +287,7 @@ class Store:
 
     def unlinked(self) -> list[tuple[int, str]]:
         """Files whose links are to be made, by path."""
-        return self.db.execute("SELECT id, path FROM files WHERE linked = 0 ORDER BY path").fetchall()
+        return self._ask("SELECT id, path FROM files WHERE linked = 0 ORDER BY path")
 
     # Names
 
