@@ -55,10 +55,9 @@ class Alike(Reach):
         with self._reading():
             for other in self._files_like(path, near):
                 if len(self._text(other)) <= _LARGEST:
-                    found += (
-                        (len(near & names) / max(len(near | names), 1), other, number * BLOCK_LINES)
-                        for number, names in enumerate(self._passages_of(other))
-                    )
+                    for number, names in enumerate(self._passages_of(other)):
+                        shared = len(near & names)
+                        found.append((shared / max(len(near) + len(names) - shared, 1), other, number * BLOCK_LINES))
             found.sort(key=lambda item: (-item[0], item[1], item[2]))
             return self._cut(found, budget_bytes)
 
@@ -81,9 +80,9 @@ class Alike(Reach):
     def _files_like(self, path: str, names: Iterable[bytes]) -> list[str]:
         """Other files that share the most names, a rare name counting more."""
         known = self._store.files_with_each([name.decode("utf-8", "replace") for name in sorted(names)])
-        known = sorted((ids for ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
+        few = sorted((ids for _, ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
         weights: dict[str, float] = {}
-        for ids in known:
+        for ids in few:
             for number in ids:
                 other = self._paths.get(number)
                 if other is not None and other != path:

@@ -52,16 +52,17 @@ _ASKED = 400
 """Characters before the cursor that tell one question from another."""
 _DEEP = 150
 """Lines above a use in which its function begins, if that plays a part."""
-_KEPT_TEXTS = 48
+_KEPT_BYTES = 8 << 20
+"""Of texts of files that were looked at last; what is kept with them takes about as much again."""
 
 _NAME = re.compile(rb"[^\W\d]\w*")
 _LONG_NAME = re.compile(rb"[^\W\d]\w{2,}")
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _STEM = 5
-_MEMBER = re.compile(rb"(?:\.|->|::)([^\W\d]\w*)")
+_BEFORE_MEMBER = (b".", b"->", b"::")
 _THEN_MEMBER = re.compile(rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
-_WORD_BEFORE = re.compile(rb"\w")
+_WORD_SIGN = re.compile(rb"\w")
 _DECLARES = re.compile(rb"\b(?:def|class|function|func|fn|interface|struct)\s+\Z")
 _MAKES = re.compile(rb"(?:self|this)\.\w+\s*(?::[^=\n]*)?=(?!=)")
 """A field that a class gives itself: that is how it is made, not how it is used."""
@@ -88,6 +89,7 @@ class Echo(Outlines):
     """See the module's docstring."""
 
     _texts: OrderedDict[str, _Held] | None = None
+    _texts_bytes = 0
     _echoed: tuple[tuple[str, int, str], tuple[Use, ...]] = (("", -1, ""), ())
 
     def _invalidate(self, *paths: str) -> None:
@@ -151,10 +153,12 @@ class Echo(Outlines):
 
     def _members_used(self, path: str, names: Collection[str]) -> Iterator[_Hit]:
         """Uses of some of the names as members."""
-        for other in self._files_using(path, names):
-            text, members = self._text(other), self._members_in(other)
-            for name in sorted(names):
-                for at in members.get(name.encode(), ())[:_HITS_A_FILE]:
+        for other, named in self._files_using(path, names).items():
+            text = self._text(other)
+            if len(text) > _LARGEST:
+                continue
+            for name in named:
+                for at in islice(_member_places(text, name.encode()), _HITS_A_FILE):
                     if not _MAKES.match(text, max(at - 5, 0)):
                         yield other, text, name, at
 
@@ -175,21 +179,27 @@ class Echo(Outlines):
                 if not _DECLARES.search(text, max(at - 16, 0), at):
                     yield other, text, callee, at
 
-    def _files_using(self, path: str, names: Collection[str]) -> list[str]:
-        """Other files that use the most of the names, a rare one counting more."""
-        known = self._store.files_with_each(sorted(names)[:_MOST_NAMES])
+    def _files_using(self, path: str, names: Collection[str]) -> dict[str, list[str]]:
+        """Other files that use the most of the names, a rare one counting more, and which of them each one uses."""
         weights: dict[str, float] = {}
-        for ids in known:
+        named: dict[str, list[str]] = {}
+        common: list[str] = []
+        for name, ids in self._store.files_with_each(sorted(names)[:_MOST_NAMES]):
             if len(ids) > _COMMON:
+                common.append(name)
                 continue
             for number in ids:
                 other = self._paths.get(number)
                 if other is not None and other != path:
                     weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
+                    named.setdefault(other, []).append(name)
         folder = path.rpartition("/")[0]
-        return sorted(weights, key=lambda other: (-weights[other] * (1 + (other.rpartition("/")[0] == folder)), other))[
-            :_MOST_FILES
-        ]
+        best = sorted(weights, key=lambda other: (-weights[other] * (1 + (other.rpartition("/")[0] == folder)), other))
+        # what an editor holds may say more than the index has stored of it
+        return {
+            other: sorted(names) if other in self._overlays else sorted(named[other] + common)
+            for other in best[:_MOST_FILES]
+        }
 
     def _text(self, path: str) -> bytes:
         """A file's current bytes, kept while it stays as it is on the disk."""
@@ -204,24 +214,16 @@ class Echo(Outlines):
             return _NOTHING_HELD
         stamp = (status.st_mtime_ns, status.st_size)
         held = self._texts.pop(path, None)
+        if held is not None:
+            self._texts_bytes -= len(held.text)
         if held is None or held.stamp != stamp:
             held = _Held(stamp, super()._text(path))
         if status.st_size <= _LARGEST:
             self._texts[path] = held
-            if len(self._texts) > _KEPT_TEXTS:
-                self._texts.popitem(last=False)
+            self._texts_bytes += len(held.text)
+            while self._texts_bytes > _KEPT_BYTES:
+                self._texts_bytes -= len(self._texts.popitem(last=False)[1].text)
         return held
-
-    def _members_in(self, path: str) -> dict[bytes, list[int]]:
-        """Where each name stands as a member in a file; nothing of one that is too large."""
-        if path in self._overlays:
-            return _members(self._text(path))
-        held = self._held(path)
-        if held.stamp[1] > _LARGEST:
-            return {}
-        if held.members is None:
-            held.members = _members(held.text)
-        return held.members
 
     def _passages_of(self, path: str) -> list[frozenset[bytes]]:
         """The names of the passages of a file: two blocks of `BLOCK_LINES`, the second of which begins the next one."""
@@ -238,18 +240,10 @@ class _Held:
     stamp: tuple[int, int]
     """Time of the last change in nanoseconds, and size."""
     text: bytes
-    members: dict[bytes, list[int]] | None = None
     passages: list[frozenset[bytes]] | None = None
 
 
-_NOTHING_HELD = _Held((0, 0), b"", {}, [])
-
-
-def _members(text: bytes) -> dict[bytes, list[int]]:
-    found: dict[bytes, list[int]] = {}
-    for match in _MEMBER.finditer(text):
-        found.setdefault(match[1], []).append(match.start(1))
-    return found
+_NOTHING_HELD = _Held((0, 0), b"", [])
 
 
 def _passages(text: bytes) -> list[frozenset[bytes]]:
@@ -261,11 +255,21 @@ def _passages(text: bytes) -> list[frozenset[bytes]]:
     return [frozenset().union(*names[number : number + 2]) for number in range(max(1, len(names) - 1))]
 
 
+def _member_places(text: bytes, name: bytes) -> Iterator[int]:
+    """Where a name stands as a member."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if text.endswith(_BEFORE_MEMBER, max(at - 2, 0), at) and not _WORD_SIGN.match(text, end):
+            yield at
+        at = text.find(name, end)
+
+
 def _word_places(text: bytes, word: bytes) -> Iterator[int]:
     """Where a word that nothing lengthens to the left stands, the first few places."""
     at, count = text.find(word), 0
     while at >= 0 and count < _PLACES_A_FILE and at < _LARGEST:
-        if not _WORD_BEFORE.match(text, max(at - 1, 0), at):
+        if not _WORD_SIGN.match(text, max(at - 1, 0), at):
             yield at
             count += 1
         at = text.find(word, at + len(word))
@@ -335,7 +339,8 @@ def _names(lines: Sequence[bytes]) -> frozenset[bytes]:
 
 def _shared(one: frozenset[_T], other: frozenset[_T]) -> float:
     """The Jaccard index."""
-    return len(one & other) / max(len(one | other), 1)
+    both = len(one & other)
+    return both / max(len(one) + len(other) - both, 1)
 
 
 def _last(lines: Sequence[bytes]) -> bytes:

@@ -335,14 +335,15 @@ class Store:
             ids.frombytes(row[1 if defined else 0])
         return ids
 
-    def files_with_each(self, names: Sequence[str]) -> list[array[int]]:
-        """Files that use each of a few hundred names, where any does: one question instead of many."""
+    def files_with_each(self, names: Sequence[str]) -> list[tuple[str, array[int]]]:
+        """Files that use each of a few hundred names, by name, where any does: one question instead of many."""
         marks = ", ".join("?" * len(names))
-        found: list[array[int]] = []
-        for (files,) in self.db.execute(f"SELECT files FROM names WHERE name IN ({marks}) ORDER BY name", tuple(names)):
+        asked = f"SELECT name, files FROM names WHERE name IN ({marks}) ORDER BY name"
+        found: list[tuple[str, array[int]]] = []
+        for name, files in self.db.execute(asked, tuple(names)):
             ids = array("I")
             ids.frombytes(files)
-            found.append(ids)
+            found.append((name, ids))
         return found
 
     def defined_names(self) -> list[str]:
