@@ -7,24 +7,13 @@ them; passages of these are compared by the names they share (the Jaccard index,
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
-from dsassist.index.echo import BLOCK_LINES
+from dsassist.index.nearby import BLOCK_LINES, NEAR_LINES, names_near
 from dsassist.index.rank import ContextPiece, overlap
 from dsassist.index.reach import Reach
 
 __all__ = ["PASSAGE_BYTES", "Alike"]
 
-_NAME = re.compile(rb"[^\W\d]\w{2,}")
-_NEAR_LINES = 32
-"""Lines before and after the cursor that are compared."""
 _PASSAGE_LINES = 2 * BLOCK_LINES
-_MOST_NAMES = 40
-_COMMON = 400
-"""A name that so many files use leads nowhere."""
-_MOST_FILES = 12
-_LARGEST = 200_000
 _LEAST = 200
 """Bytes of a passage that are worth their place in a prompt."""
 PASSAGE_BYTES = 2450
@@ -49,15 +38,10 @@ class Alike(Reach):
 
     def alike(self, path: str, before: str, after: str, budget_bytes: int) -> tuple[ContextPiece, ...]:
         """Passages of other files like the text around a cursor, the best first, ``budget_bytes`` together at most."""
-        lines = before.split("\n")[-_NEAR_LINES:] + after.split("\n")[:_NEAR_LINES]
-        near = frozenset(_NAME.findall("\n".join(lines).encode("utf-8", "replace")))
-        found: list[tuple[float, str, int]] = []
+        lines = before.split("\n")[-NEAR_LINES:] + after.split("\n")[:NEAR_LINES]
+        near = names_near(line.encode("utf-8", "replace") for line in lines)
         with self._reading():
-            for other in self._files_like(path, near):
-                if len(self._text(other)) <= _LARGEST:
-                    for number, names in enumerate(self._passages_of(other)):
-                        shared = len(near & names)
-                        found.append((shared / max(len(near) + len(names) - shared, 1), other, number * BLOCK_LINES))
+            found = list(self._passages_like(path, near))
             found.sort(key=lambda item: (-item[0], item[1], item[2]))
             return self._cut(found, budget_bytes)
 
@@ -76,15 +60,3 @@ class Alike(Reach):
             text = cut.decode("utf-8", "replace")
             pieces.append(ContextPiece(other, "", text, 1.0 + like, (start, start + text.count("\n")), is_usage=True))
         return tuple(pieces)
-
-    def _files_like(self, path: str, names: Iterable[bytes]) -> list[str]:
-        """Other files that share the most names, a rare name counting more."""
-        known = self._store.files_with_each([name.decode("utf-8", "replace") for name in sorted(names)])
-        few = sorted((ids for _, ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
-        weights: dict[str, float] = {}
-        for ids in few:
-            for number in ids:
-                other = self._paths.get(number)
-                if other is not None and other != path:
-                    weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
-        return sorted(weights, key=lambda other: (-weights[other], other))[:_MOST_FILES]

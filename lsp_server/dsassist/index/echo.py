@@ -9,25 +9,27 @@ name is found too; the likeness of the lines around puts it behind.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TypeVar
 
 from dsassist.index.chain import Chain, OpenCall
-from dsassist.index.outline import Outline, Outlines
+from dsassist.index.nearby import BLOCK_LINES, LARGEST, NEAR_LINES, Nearby, likeness, names_near
+from dsassist.index.outline import Outline
 
-__all__ = ["BLOCK_LINES", "Echo", "Use"]
+__all__ = ["Echo", "Use"]
 
-BLOCK_LINES = 32
 MOST_USES = 6
-_MOST_NAMES = 120
 _MOST_FILES = 24
 _COMMON = 400
 """A name that so many files use leads nowhere."""
-_LARGEST = 300_000
+_MOST_COUNTED = 4_000
+"""Files, over all names: the commonest names say little about where to look."""
+_MOST_SEARCHED = 48 << 20
+"""Bytes, over all files and names: some ten milliseconds."""
 _HITS_A_FILE = 8
 """Of one name."""
 _PLACES_A_FILE = 24
@@ -42,6 +44,7 @@ _MOST_LINES = 4
 _MOST_CHARACTERS = 260
 _FAR, _NEAR, _NEXT = 32, 8, 3
 """Lines before and after a use that are compared with those around the cursor, in three circles."""
+_FAR_WEIGHT = 4.8
 _LOOKED_AT = 40
 """Of the uses that begin their line like the cursor's, so many are compared by what is around them."""
 _LEAST, _LEAST_OF_BEST = 6.5, 0.55
@@ -52,15 +55,13 @@ _ASKED = 400
 """Characters before the cursor that tell one question from another."""
 _DEEP = 150
 """Lines above a use in which its function begins, if that plays a part."""
-_KEPT_BYTES = 8 << 20
-"""Of texts of files that were looked at last; what is kept with them takes about as much again."""
 
 _NAME = re.compile(rb"[^\W\d]\w*")
-_LONG_NAME = re.compile(rb"[^\W\d]\w{2,}")
 _TOKEN = re.compile(rb"\w+|[^\w\s]")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _STEM = 5
 _BEFORE_MEMBER = (b".", b"->", b"::")
+_DOTS_ALONE = (".py", ".pyi", ".js", ".jsx", ".mjs", ".ts", ".tsx", ".java", ".go")
 _THEN_MEMBER = re.compile(rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
 _WORD_SIGN = re.compile(rb"\w")
 _DECLARES = re.compile(rb"\b(?:def|class|function|func|fn|interface|struct)\s+\Z")
@@ -76,6 +77,10 @@ _Hit = tuple[str, bytes, str, int]
 """Path, text, name, and where in the text the name stands."""
 
 
+def _place(hit: _Hit) -> tuple[str, int]:
+    return hit[0], hit[3]
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A use of ``name`` in another file. ``lines`` are what stands there, without the indentation they share."""
@@ -85,11 +90,9 @@ class Use:
     lines: tuple[str, ...]
 
 
-class Echo(Outlines):
+class Echo(Nearby):
     """See the module's docstring."""
 
-    _texts: OrderedDict[str, _Held] | None = None
-    _texts_bytes = 0
     _echoed: tuple[tuple[str, int, str], tuple[Use, ...]] = (("", -1, ""), ())
 
     def _invalidate(self, *paths: str) -> None:
@@ -112,27 +115,42 @@ class Echo(Outlines):
         asked = (path, line, head[-_ASKED:])
         if self._echoed[0] == asked:
             return self._echoed[1]
+        cursor = self._cursor(path, line, head)
         found: list[_Hit] = []
         if chain is not None:
             names = {name for outline in members for name, _ in outline.members}
             if names:
-                found = list(islice(self._members_used(path, names), _MOST_HITS))
+                found = list(islice(self._members_used(cursor, names), _MOST_HITS))
             elif (last := _last_name(chain)) and len(last) >= _SHORTEST:
-                found = list(self._receiver_used(path, last))
+                found = list(self._receiver_used(cursor, last))
         elif calls and (callee := _last_name(calls[0].callee)) and len(callee) >= _SHORTEST:
-            found = list(self._called(path, callee))
-        uses = self._best(path, line, head, found)
+            found = list(self._called(cursor, callee))
+        if chain is not None or calls:
+            found += self._begun_alike(cursor)
+        uses = self._best(cursor, found)
         self._echoed = (asked, uses)
         return uses
 
-    def _best(self, path: str, line: int, head: str, found: Sequence[_Hit]) -> tuple[Use, ...]:
+    def _cursor(self, path: str, line: int, head: str) -> _Cursor:
+        above = head.encode("utf-8", "replace").split(b"\n")
+        rest, *below = self._text(path).split(b"\n", line + _FAR + 1)[line : line + 1 + _FAR] or [b""]
+        here = above[-1]
+        near = names_near([*above[-NEAR_LINES:], rest[len(here) :] if rest.startswith(here) else b"", *below[:-1]])
+        return _Cursor(path, above, below, near)
+
+    def _best(self, cursor: _Cursor, found: Sequence[_Hit]) -> tuple[Use, ...]:
+        """The uses that are most like the cursor's place. What files around it are like is known for the passages that
+        are most like it, and counts before the places themselves are compared."""
         if not found:
             return ()
-        below = self._text(path).split(b"\n", line + _FAR + 1)[line + 1 : line + 1 + _FAR]
-        cursor = _Cursor(path, head.encode("utf-8", "replace").split(b"\n"), below)
-        first = sorted(found, key=lambda hit: (-cursor.begins_like(hit), hit[0], hit[3]))[:_LOOKED_AT]
+        hits = dict.fromkeys(found)
+        around = self._around_hits(cursor, hits)
+        ordered = sorted(
+            hits, key=lambda hit: (-cursor.begins_like(hit) - _FAR_WEIGHT * around.get(hit, 0.0), hit[0], hit[3])
+        )
         scored = sorted(
-            ((cursor.likeness(hit), hit) for hit in first), key=lambda item: (-item[0], item[1][0], item[1][3])
+            ((cursor.likeness(hit), hit) for hit in ordered[:_LOOKED_AT]),
+            key=lambda item: (-item[0], item[1][0], item[1][3]),
         )
         least = max(_LEAST, _LEAST_OF_BEST * scored[0][0])
         uses: list[Use] = []
@@ -149,43 +167,80 @@ class Echo(Outlines):
             uses.append(Use(other, name, lines))
         return tuple(uses)
 
+    def _around_hits(self, cursor: _Cursor, hits: Iterable[_Hit]) -> dict[_Hit, float]:
+        """How like the text around the cursor the passages are that uses are in, in the files most like it."""
+        alike = frozenset(self._files_like(cursor.path, cursor.near))
+        found: dict[_Hit, float] = {}
+        for path, of_file in groupby(sorted((hit for hit in hits if hit[0] in alike), key=_place), key=itemgetter(0)):
+            known = self._passages_of(path)
+            line = last = 0
+            compared: dict[int, float] = {}
+            for hit in of_file:
+                line += hit[1].count(b"\n", last, hit[3])
+                last = hit[3]
+                # the passage in whose middle it stands
+                number = min(max(line - BLOCK_LINES // 2, 0) // BLOCK_LINES, len(known) - 1)
+                if number not in compared:
+                    compared[number] = likeness(cursor.near, known[number])
+                found[hit] = compared[number]
+        return found
+
     # Where the names are
 
-    def _members_used(self, path: str, names: Collection[str]) -> Iterator[_Hit]:
-        """Uses of some of the names as members."""
-        for other, named in self._files_using(path, names).items():
+    def _begun_alike(self, cursor: _Cursor) -> Iterator[_Hit]:
+        """Lines that begin as all of the cursor's line does, in the files that are most like what is around it."""
+        begun = cursor.line.strip()
+        if len(_NAME.findall(begun)) < 2:
+            return
+        for other in self._files_like(cursor.path, cursor.near):
             text = self._text(other)
-            if len(text) > _LARGEST:
+            for at in islice(_places(text, begun), _PLACES_A_FILE) if len(text) <= LARGEST else ():
+                named = _NAME.match(text, at + len(begun))
+                if named and not text[text.rfind(b"\n", 0, at) + 1 : at].strip():
+                    yield other, text, named[0].decode("utf-8", "replace"), named.start()
+
+    def _members_used(self, cursor: _Cursor, names: Collection[str]) -> Iterator[_Hit]:
+        """Uses of some of the names as members."""
+        left = _MOST_SEARCHED
+        for other, named in self._files_using(cursor, names).items():
+            text = self._text(other)
+            left -= len(text) * len(named)
+            if len(text) > LARGEST or left < 0:
                 continue
+            signs = (b".",) if other.endswith(_DOTS_ALONE) else _BEFORE_MEMBER
             for name in named:
-                for at in islice(_member_places(text, name.encode()), _HITS_A_FILE):
+                for at in islice(_member_places(text, name.encode(), signs), _HITS_A_FILE):
                     if not _MAKES.match(text, max(at - 5, 0)):
                         yield other, text, name, at
 
-    def _receiver_used(self, path: str, receiver: str) -> Iterator[_Hit]:
+    def _receiver_used(self, cursor: _Cursor, receiver: str) -> Iterator[_Hit]:
         """Members of what has the receiver's name elsewhere."""
         word = receiver.encode()
-        for other in self._files_using(path, [receiver]):
+        for other in self._files_using(cursor, [receiver]):
             text = self._text(other)
             for at in _word_places(text, word):
                 if match := _THEN_MEMBER.match(text, at + len(word)):
                     yield other, text, match[1].decode("utf-8", "replace"), match.start(1)
 
-    def _called(self, path: str, callee: str) -> Iterator[_Hit]:
+    def _called(self, cursor: _Cursor, callee: str) -> Iterator[_Hit]:
         word = callee.encode() + b"("
-        for other in self._files_using(path, [callee]):
+        for other in self._files_using(cursor, [callee]):
             text = self._text(other)
             for at in _word_places(text, word):
                 if not _DECLARES.search(text, max(at - 16, 0), at):
                     yield other, text, callee, at
 
-    def _files_using(self, path: str, names: Collection[str]) -> dict[str, list[str]]:
-        """Other files that use the most of the names, a rare one counting more, and which of them each one uses."""
+    def _files_using(self, cursor: _Cursor, names: Collection[str]) -> dict[str, list[str]]:
+        """Other files that use the names, and which of them each one uses: those most like the text around the cursor
+        first, then those that use the most, a rare name counting more."""
+        path = cursor.path
         weights: dict[str, float] = {}
         named: dict[str, list[str]] = {}
         common: list[str] = []
-        for name, ids in self._store.files_with_each(sorted(names)[:_MOST_NAMES]):
-            if len(ids) > _COMMON:
+        counted = 0
+        for name, ids in sorted(self._store.files_with_each(sorted(names)), key=lambda found: len(found[1])):
+            counted += len(ids)
+            if len(ids) > _COMMON or counted > _MOST_COUNTED:
                 common.append(name)
                 continue
             for number in ids:
@@ -194,91 +249,45 @@ class Echo(Outlines):
                     weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
                     named.setdefault(other, []).append(name)
         folder = path.rpartition("/")[0]
-        best = sorted(weights, key=lambda other: (-weights[other] * (1 + (other.rpartition("/")[0] == folder)), other))
+        for other in weights:
+            weights[other] *= 1 + (other.rpartition("/")[0] == folder)
+        alike = [other for other in self._files_like(path, cursor.near) if other in weights]
+        best = dict.fromkeys((*alike, *sorted(weights, key=lambda other: (-weights[other], other))))
         # what an editor holds may say more than the index has stored of it
         return {
             other: sorted(names) if other in self._overlays else sorted(named[other] + common)
-            for other in best[:_MOST_FILES]
+            for other in islice(best, _MOST_FILES)
         }
 
-    def _text(self, path: str) -> bytes:
-        """A file's current bytes, kept while it stays as it is on the disk."""
-        return super()._text(path) if path in self._overlays else self._held(path).text
 
-    def _held(self, path: str) -> _Held:
-        if self._texts is None:
-            self._texts = OrderedDict()
-        try:
-            status = (self.root / path).stat()
-        except OSError:
-            return _NOTHING_HELD
-        stamp = (status.st_mtime_ns, status.st_size)
-        held = self._texts.pop(path, None)
-        if held is not None:
-            self._texts_bytes -= len(held.text)
-        if held is None or held.stamp != stamp:
-            held = _Held(stamp, super()._text(path))
-        if status.st_size <= _LARGEST:
-            self._texts[path] = held
-            self._texts_bytes += len(held.text)
-            while self._texts_bytes > _KEPT_BYTES:
-                self._texts_bytes -= len(self._texts.popitem(last=False)[1].text)
-        return held
-
-    def _passages_of(self, path: str) -> list[frozenset[bytes]]:
-        """The names of the passages of a file: two blocks of `BLOCK_LINES`, the second of which begins the next one."""
-        if path in self._overlays:
-            return _passages(self._text(path))
-        held = self._held(path)
-        if held.passages is None:
-            held.passages = _passages(held.text)
-        return held.passages
-
-
-@dataclass(slots=True)
-class _Held:
-    stamp: tuple[int, int]
-    """Time of the last change in nanoseconds, and size."""
-    text: bytes
-    passages: list[frozenset[bytes]] | None = None
-
-
-_NOTHING_HELD = _Held((0, 0), b"", [])
-
-
-def _passages(text: bytes) -> list[frozenset[bytes]]:
-    lines = text.splitlines()
-    names = [
-        frozenset(_LONG_NAME.findall(b"\n".join(lines[start : start + BLOCK_LINES])))
-        for start in range(0, len(lines), BLOCK_LINES)
-    ]
-    return [frozenset().union(*names[number : number + 2]) for number in range(max(1, len(names) - 1))]
-
-
-def _member_places(text: bytes, name: bytes) -> Iterator[int]:
-    """Where a name stands as a member."""
-    at = text.find(name)
+def _places(text: bytes, part: bytes) -> Iterator[int]:
+    at = text.find(part)
     while at >= 0:
-        end = at + len(name)
-        if text.endswith(_BEFORE_MEMBER, max(at - 2, 0), at) and not _WORD_SIGN.match(text, end):
-            yield at
-        at = text.find(name, end)
+        yield at
+        at = text.find(part, at + len(part))
+
+
+def _member_places(text: bytes, name: bytes, signs: Iterable[bytes]) -> Iterator[int]:
+    """Where a name stands as a member, behind one of the signs."""
+    for sign in signs:
+        for at in _places(text, sign + name):
+            place = at + len(sign)
+            if not _WORD_SIGN.match(text, place + len(name)):
+                yield place
 
 
 def _word_places(text: bytes, word: bytes) -> Iterator[int]:
     """Where a word that nothing lengthens to the left stands, the first few places."""
-    at, count = text.find(word), 0
-    while at >= 0 and count < _PLACES_A_FILE and at < _LARGEST:
-        if not _WORD_SIGN.match(text, max(at - 1, 0), at):
-            yield at
-            count += 1
-        at = text.find(word, at + len(word))
+    if len(text) <= LARGEST:
+        found = (at for at in _places(text, word) if not _WORD_SIGN.match(text, max(at - 1, 0), at))
+        yield from islice(found, _PLACES_A_FILE)
 
 
 class _Cursor:
     """What uses are compared with. The weights are a logistic fit to 440 lines of four packages, rounded."""
 
-    def __init__(self, path: str, above: list[bytes], below: list[bytes]) -> None:
+    def __init__(self, path: str, above: list[bytes], below: list[bytes], near: frozenset[bytes]) -> None:
+        self.path, self.line, self.near = path, above[-1], near
         self._folder = path.rpartition("/")[0]
         self._tokens = _TOKEN.findall(above[-1])
         self._circles = [_names(above[-size - 1 :] + below[:size]) for size in (_FAR, _NEAR, _NEXT)]
@@ -321,7 +330,7 @@ class _Cursor:
         far, near, beside = self._circles
         return (
             self._begins[path, at]
-            + 4.8 * _shared(_names([*above[-_FAR - 1 : -1], line, *below]), far)
+            + _FAR_WEIGHT * _shared(_names([*above[-_FAR - 1 : -1], line, *below]), far)
             + 4.2 * _shared(_names([*above[-_NEAR - 1 : -1], line, *below[:_NEAR]]), near)
             + 5.0 * _shared(_names([*above[-_NEXT - 1 : -1], *below[:_NEXT]]), beside)
             + 1.2 * _shared(_names([_last(above[-_NEXT - 1 : -1])]), self._beside[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsassist.index import echo
+from dsassist.index import echo, nearby
 
 CLIENT = """
     class Client:
@@ -100,7 +100,8 @@ def test_nothing_where_nothing_is_used(ask: Any, body: str) -> None:
 
 
 def test_large_files_and_files_that_are_gone_are_left_out(ask: Any, workspace: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(echo, "_LARGEST", 2_000)
+    for module in (echo, nearby):
+        monkeypatch.setattr(module, "LARGEST", 2_000)
     workspace.write({"large.py": "from client import Client\n\nClient('x').fetch('y')\n" + "x = 1\n" * 500})
     workspace.index.update()
     (workspace.root / "uses.py").unlink()
