@@ -82,6 +82,38 @@ def test_a_receiver_that_nothing_is_known_of_is_found_by_its_name(ask: Any, work
     assert (use.name, use.lines) == ("go", ("strange.go(1)",))
 
 
+def test_all_members_of_a_large_class_are_looked_for(ask: Any, workspace: Any) -> None:
+    methods = "".join(f"    def act_{n:03}(self) -> None: ...\n" for n in range(200))
+    workspace.write({"large.py": f"class Large:\n{methods}"})
+    use = "from large import Large\n\n\ndef load_again(client: Large, name: str) -> str:\n    text = client.act_199()\n"
+    workspace.write({"use_of_it.py": use + "    return text\n"})
+    workspace.index.update()
+    workspace.index.set_overlay("main.py", use[: use.index("act_199")] + "\n    return text\n")
+    [found] = workspace.index.at_cursor("main.py", 4, use[: use.index("act_199")]).used
+    assert found.name == "act_199"
+
+
+def test_of_many_uses_those_in_files_like_this_one_are_compared(ask: Any, workspace: Any) -> None:
+    """Every file has the same line; only the last one has the cursor's surroundings too."""
+    many = {
+        f"a_{n:02}.py": "from client import Client\n\n\ndef other(client: Client) -> None:\n"
+        f"    client.fetch('{n}')\n    client.close()\n"
+        for n in range(60)
+    }
+    alike = f"{HEAD}    begin_loading(name)\n    client.fetch(name, timeout=wanted_time)\n    end_loading(name)\n"
+    workspace.write({**many, "z.py": alike})
+    workspace.index.update()
+    used = ask("    begin_loading(name)\n    client.", "\n    end_loading(name)\n")
+    assert used[0].lines == ("client.fetch(name, timeout=wanted_time)",)
+
+
+def test_a_line_that_begins_alike_is_found_whatever_its_receiver_is(ask: Any, workspace: Any) -> None:
+    workspace.write({"alike.py": f"{HEAD}    text = db.look_up(name)\n    return text\n"})
+    workspace.index.update()
+    [use] = ask("    text = db.")
+    assert (use.path, use.name, use.lines) == ("alike.py", "look_up", ("text = db.look_up(name)",))
+
+
 def test_lines_that_are_little_alike_and_comments_are_left_out(ask: Any, workspace: Any) -> None:
     far = "".join(f"line_{n} = {n}\n" for n in range(40))
     workspace.write({"far.py": f"{far}\nif line_1:\n    print('see', strange.go(1))\n{far}"})
