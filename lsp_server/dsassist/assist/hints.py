@@ -204,9 +204,10 @@ def as_used(name: str, declared: str) -> str:
             start = at + 1
             if letter == ")":
                 break
-    return f"{name}({', '.join(part for part in arguments if part)})"
+    return f"{name}({', '.join(part for part in arguments if part not in _NOT_PASSED)})"
 
 
+_NOT_PASSED = ("", "*", "/")
 _PARAMETER = re.compile(r"\s*([*/.]*\s*[^\s:=?]*)[?]?\s*(?::(?:[^=]|=>)*)?(?:=\s*(.*?))?\s*\Z", re.DOTALL)
 
 

@@ -87,7 +87,8 @@ def test_lines_of_other_files_stand_next_to_the_line_the_most_alike_last() -> No
     ("name", "declared", "used"),
     [
         ("f", "f(a: int, b: str = 'x', *args: Any, **kw: Any) -> X", "f(a, b='x', *args, **kw)"),
-        ("f", "f(a: dict[str, int] | None = None, *, b=(1, 2))", "f(a=None, *, b=(1, 2))"),
+        ("f", "f(a: dict[str, int] | None = None, *, b=(1, 2))", "f(a=None, b=(1, 2))"),
+        ("f", "f(a, /, b, *, c=1)", "f(a, b, c=1)"),
         ("f", "f(a: Callable[[int], str] = some_very_long_default)", "f(a)"),
         ("f", "f(item: string, cb?: (x: number) => void): number", "f(item, cb)"),
         ("f", "f(a: int, b: Dict[str, …", "f(a)"),
