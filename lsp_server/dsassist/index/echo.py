@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from dsassist.index.chain import Chain, OpenCall
-from dsassist.index.nearby import BLOCK_LINES, LARGEST, NEAR_LINES, Nearby, likeness, names_near
+from dsassist.index.nearby import BLOCK_LINES, LARGEST, NEAR_LINES, Nearby, likeness, member_places, names_near, places
 from dsassist.index.outline import Outline
 
 __all__ = ["Echo", "Use"]
@@ -194,7 +194,7 @@ class Echo(Nearby):
             return
         for other in self._files_like(cursor.path, cursor.near):
             text = self._text(other)
-            for at in islice(_places(text, begun), _PLACES_A_FILE) if len(text) <= LARGEST else ():
+            for at in islice(places(text, begun), _PLACES_A_FILE) if len(text) <= LARGEST else ():
                 named = _NAME.match(text, at + len(begun))
                 if named and not text[text.rfind(b"\n", 0, at) + 1 : at].strip():
                     yield other, text, named[0].decode("utf-8", "replace"), named.start()
@@ -209,7 +209,7 @@ class Echo(Nearby):
                 continue
             signs = (b".",) if other.endswith(_DOTS_ALONE) else _BEFORE_MEMBER
             for name in named:
-                for at in islice(_member_places(text, name.encode(), signs), _HITS_A_FILE):
+                for at in islice(member_places(text, name.encode(), signs), _HITS_A_FILE):
                     if not _MAKES.match(text, max(at - 5, 0)):
                         yield other, text, name, at
 
@@ -260,26 +260,10 @@ class Echo(Nearby):
         }
 
 
-def _places(text: bytes, part: bytes) -> Iterator[int]:
-    at = text.find(part)
-    while at >= 0:
-        yield at
-        at = text.find(part, at + len(part))
-
-
-def _member_places(text: bytes, name: bytes, signs: Iterable[bytes]) -> Iterator[int]:
-    """Where a name stands as a member, behind one of the signs."""
-    for sign in signs:
-        for at in _places(text, sign + name):
-            place = at + len(sign)
-            if not _WORD_SIGN.match(text, place + len(name)):
-                yield place
-
-
 def _word_places(text: bytes, word: bytes) -> Iterator[int]:
     """Where a word that nothing lengthens to the left stands, the first few places."""
     if len(text) <= LARGEST:
-        found = (at for at in _places(text, word) if not _WORD_SIGN.match(text, max(at - 1, 0), at))
+        found = (at for at in places(text, word) if not _WORD_SIGN.match(text, max(at - 1, 0), at))
         yield from islice(found, _PLACES_A_FILE)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dsassist.index.outline import Outlines
 
-__all__ = ["BLOCK_LINES", "LARGEST", "NEAR_LINES", "Nearby", "likeness", "names_near"]
+__all__ = ["BLOCK_LINES", "LARGEST", "NEAR_LINES", "Nearby", "likeness", "member_places", "names_near", "places"]
 
 BLOCK_LINES = 32
 NEAR_LINES = 32
@@ -29,6 +29,7 @@ _FEW_NAMES = 20
 _KEPT_BYTES = 8 << 20
 """Of texts of files that were looked at last; what is kept with them takes about as much again."""
 
+_WORD_SIGN = re.compile(rb"\w")
 _LONG_NAME = re.compile(rb"[^\W\d]\w{2,}")
 
 
@@ -137,3 +138,20 @@ def _passages(text: bytes) -> list[frozenset[bytes]]:
     lines: Sequence[bytes] = text.splitlines()
     names = [names_near(lines[start : start + BLOCK_LINES]) for start in range(0, len(lines), BLOCK_LINES)]
     return [frozenset().union(*names[number : number + 2]) for number in range(max(1, len(names) - 1))]
+
+
+def places(text: bytes, part: bytes) -> Iterator[int]:
+    """Where a part of a text begins, each time it is there."""
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + len(part))
+
+
+def member_places(text: bytes, name: bytes, signs: Iterable[bytes]) -> Iterator[int]:
+    """Where a name stands as a member, behind one of the signs."""
+    for sign in signs:
+        for at in places(text, sign + name):
+            place = at + len(sign)
+            if not _WORD_SIGN.match(text, place + len(name)):
+                yield place
