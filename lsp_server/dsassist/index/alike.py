@@ -2,12 +2,12 @@
 
 Code of one kind repeats itself in a workspace: the next handler, test or subclass is written as the last one was, and
 what stands there is what the line at the cursor wants. The rarer names around the cursor lead to the files that use
-them; passages of these are compared by the names they share, where rare ones and those next to the cursor count more.
+them; passages of these are compared by the names they share (the Jaccard index, as llama.vscode compares chunks).
 """
 
 from __future__ import annotations
 
-from dsassist.index.nearby import BLOCK_LINES, NEAR_LINES
+from dsassist.index.nearby import BLOCK_LINES, NEAR_LINES, names_near
 from dsassist.index.rank import ContextPiece, overlap
 from dsassist.index.reach import Reach
 
@@ -38,10 +38,10 @@ class Alike(Reach):
 
     def alike(self, path: str, before: str, after: str, budget_bytes: int) -> tuple[ContextPiece, ...]:
         """Passages of other files like the text around a cursor, the best first, ``budget_bytes`` together at most."""
-        above = before.encode("utf-8", "replace").split(b"\n")
-        below = after.encode("utf-8", "replace").split(b"\n", NEAR_LINES)
+        lines = before.split("\n")[-NEAR_LINES:] + after.split("\n")[:NEAR_LINES]
+        near = names_near(line.encode("utf-8", "replace") for line in lines)
         with self._reading():
-            found = list(self._passages_like(path, above, below))
+            found = list(self._passages_like(path, near))
             found.sort(key=lambda item: (-item[0], item[1], item[2]))
             return self._cut(found, budget_bytes)
 

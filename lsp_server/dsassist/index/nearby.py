@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections import OrderedDict
@@ -22,10 +21,6 @@ _MOST_NAMES = 40
 _COMMON = 400
 """A name that so many files use leads nowhere."""
 _MOST_FILES = 12
-_NEARER = ((16, 1.5), (8, 2.0))
-"""Names of so many lines before and after the cursor count so many times as much, those within both as the product."""
-_FEW_NAMES = 20
-"""A passage of fewer names is not the better for it."""
 _KEPT_BYTES = 8 << 20
 """Of texts of files that were looked at last; what is kept with them takes about as much again."""
 
@@ -38,10 +33,10 @@ class Nearby(Outlines):
 
     _texts: OrderedDict[str, _Held] | None = None
     _texts_bytes = 0
-    _liked: tuple[str, frozenset[bytes], list[str], dict[bytes, float]] = ("", frozenset(), [], {})
+    _liked: tuple[str, frozenset[bytes], list[str]] = ("", frozenset(), [])
 
     def _invalidate(self, *paths: str) -> None:
-        self._liked = ("", frozenset(), [], {})
+        self._liked = ("", frozenset(), [])
         super()._invalidate(*paths)
 
     def _files_like(self, path: str, near: frozenset[bytes]) -> list[str]:
@@ -49,7 +44,6 @@ class Nearby(Outlines):
         if self._liked[:2] == (path, near):
             return self._liked[2]
         known = self._store.files_with_each([name.decode("utf-8", "replace") for name in sorted(near)])
-        rarity = {name.encode(): math.log(1 + len(self._paths) / len(ids)) for name, ids in known if ids}
         few = sorted((ids for _, ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
         weights: dict[str, float] = {}
         for ids in few:
@@ -58,25 +52,15 @@ class Nearby(Outlines):
                 if other is not None and other != path:
                     weights[other] = weights.get(other, 0.0) + 1.0 / len(ids)
         best = sorted(weights, key=lambda other: (-weights[other], other))[:_MOST_FILES]
-        self._liked = (path, near, best, rarity)
+        self._liked = (path, near, best)
         return best
 
-    def _passages_like(
-        self, path: str, above: Sequence[bytes], below: Sequence[bytes]
-    ) -> Iterator[tuple[float, str, int]]:
-        """Passages of these files: how like the text around the cursor they are, the file, and the first line. Names
-        count that they share with it, a rare one more, and one that is near the cursor."""
-        near = names_near([*above[-NEAR_LINES:], *below[:NEAR_LINES]])
-        files, rarity = self._files_like(path, near), self._liked[3]
-        weights = {name: rarity.get(name, 0.0) for name in near}
-        for size, factor in _NEARER:
-            for name in names_near([*above[-size - 1 :], *below[:size]]):
-                weights[name] *= factor
-        for other in files:
+    def _passages_like(self, path: str, near: frozenset[bytes]) -> Iterator[tuple[float, str, int]]:
+        """Passages of these files: how like the text around the cursor they are, the file, and the first line."""
+        for other in self._files_like(path, near):
             if len(self._text(other)) <= LARGEST:
                 for number, names in enumerate(self._passages_of(other)):
-                    shared = sum(map(weights.__getitem__, near & names))
-                    yield shared / math.sqrt(len(names) + _FEW_NAMES), other, number * BLOCK_LINES
+                    yield likeness(near, names), other, number * BLOCK_LINES
 
     def _text(self, path: str) -> bytes:
         """A file's current bytes, kept while it stays as it is on the disk."""

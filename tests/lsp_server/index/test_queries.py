@@ -264,19 +264,3 @@ def test_a_passage_like_the_text_at_the_cursor_comes_first(workspace: Any) -> No
     assert all(piece.path != "app.py" for piece in pieces)
     assert sum(len(piece.text.encode()) for piece in workspace.index.pieces_for("app.py", 5, before, "\n", 300)) <= 300
     assert workspace.index.pieces_for("unknown.py", 0, "", "", 2000) == ()
-
-
-def test_rare_names_next_to_the_cursor_count_more_than_common_ones_far_from_it(workspace: Any) -> None:
-    common = [f"common_name_{n}" for n in range(20)]
-    workspace.write(
-        {
-            **{f"every_{n}.py": "".join(f"{name} = {n}\n" for name in common) for n in range(30)},
-            "common.py": "".join(f"{name} = 1\n" for name in common),
-            "rare.py": "".join(f"other_{n} = {n}\n" for n in range(20)) + "open_the_vault(secret_door)\n",
-            "app.py": "x = 1\n",
-        }
-    )
-    workspace.index.update()
-    before = "".join(f"print({name})\n" for name in common) + "\n" * 10 + "secret_door = 1\nopen_the_vault("
-    first, *_ = workspace.index.pieces_for("app.py", 31, before, "\n", 2000)
-    assert first.path == "rare.py"
