@@ -149,12 +149,11 @@ def breaks(moment: Moment, text: str) -> bool:
     closing = closing[: max(len(closing) - len(moment.closers), 0)] + moment.closers
     python = PurePath(path).suffix == ".py"
     bodies = (
-        ("", ":", f"\n{indent}    pass", f":\n{indent}    pass", f"\n{indent}def x(): pass")
+        ("", ",", ":", f"\n{indent}    pass", f":\n{indent}    pass", f"\n{indent}def x(): pass")
         if python
-        else ("", ";", " {}")
+        else ("", ",", ";", " {}")
     )
-    return all(
-        errors(before + text + word + closing + body, below) > base
-        for word in ("", " x", "x", " import x", '"')
-        for body in bodies
-    )
+    # a docstring that the typist has begun
+    ways = [text + '"""'] if python else []
+    ways += [text + word + closing + body for word in ("", " x", "x", " import x", '"') for body in bodies]
+    return all(errors(before + way, below) > base for way in ways)

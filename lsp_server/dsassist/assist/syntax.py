@@ -142,7 +142,7 @@ def breaks_syntax(site: Site, text: str, *, whole: bool = True) -> bool:
 
 def _endings(site: Site, text: str, language: str) -> list[str]:
     """What may make a beginning whole: an operand, closed brackets that nothing behind the cursor closes, the end of a
-    statement, and a body for what announces one."""
+    statement or of one item of many, and a body for what announces one."""
     code = site.line_before + text
     opened = open_brackets(code)
     if len(opened) > MOST_BRACKETS:
@@ -161,6 +161,9 @@ def _endings(site: Site, text: str, language: str) -> list[str]:
     else:
         bodies = ["", *([] if language == "typescript" else [";"]), *([" {}"] if _HEADERS.match(last) else [])]
     endings = [operand + close + body for body in bodies for close in sorted(closed) for operand in ("", " x")]
+    if not code.rstrip().endswith(",") or closers:
+        # one of several, in brackets that were opened above
+        endings += [operand + close + "," for close in sorted(closed) for operand in ("", " x")]
     return [ending for ending in endings if ending]
 
 
@@ -200,6 +203,24 @@ def open_brackets(text: str) -> list[str]:
     return stack
 
 
+def _begins_inside(site: Site) -> bool:
+    """Whether the text that is known of a Python file begins in a long string."""
+    if site.position <= len(site.prefix) or _LONG_QUOTE not in site.prefix[:WINDOW]:
+        return False
+    return _looks_inside(site.prefix[:WINDOW], site.path)
+
+
+@functools.lru_cache(maxsize=8)
+def _looks_inside(head: str, path: str) -> bool:
+    """Whether what stands between long quotes reads as code, and what is left as text."""
+    language = language_of(path)
+    if language is None:
+        return False
+    parts, parser = head.split(_LONG_QUOTE), language.parser(path)
+    outside, inside = (count_errors(_parsed(parser, '""'.join(parts[turn::2])).root_node) for turn in (0, 1))
+    return inside < outside
+
+
 def _parsed(parser: Parser, text: str) -> Tree:
     return parser.parse(text.encode("utf-8", "replace"))
 
@@ -211,13 +232,16 @@ def _window(site: Site) -> tuple[str, str]:
     python = site.path.endswith((".py", ".pyi"))
     if len(before) > WINDOW:
         start = len(before) - WINDOW
-        # a file whose beginning is not known begins outside of a string
-        inside = python and before.count(_LONG_QUOTE, 0, start) % 2 == 1
+        inside = python and (before.count(_LONG_QUOTE, 0, start) + _begins_inside(site)) % 2 == 1
         if inside and (end := before.find(_LONG_QUOTE, start)) >= 0:
             start = end + len(_LONG_QUOTE)
         while True:
             line = before.find("\n", start) + 1
             if not line:
+                # one class as long as all that is known: from where that is code
+                before = (
+                    before[before.find(_LONG_QUOTE) + len(_LONG_QUOTE) :] if python and _begins_inside(site) else before
+                )
                 break
             if before[line : line + 1].strip() and before[line] not in ")]}":
                 before = before[line:]

@@ -201,3 +201,27 @@ def test_a_large_file_is_entered_outside_of_its_docstrings():
     here = site(doc + body + tail, path="a.py")
     assert not breaks_syntax(here, "a -= 1")
     assert breaks_syntax(here, "except ValueError")
+
+
+def test_one_of_several_in_brackets_above_need_not_end_with_its_comma() -> None:
+    parameter = "def f(\n    a,\n    b: int | None = |\n    c: int = 0,\n) -> None:\n    return None\n"
+    assert not breaks_syntax(site(parameter, path="a.py"), "None")
+    assert breaks_syntax(site(parameter, path="a.py"), "None)):")
+    argument = "x = f(\n    a=1,\n    b=None if a else g(self.|)\n    # more\n    c=2,\n)\n"
+    assert not breaks_syntax(site(argument, path="a.py"), "d")
+
+
+def test_a_window_that_begins_in_a_docstring_is_read_as_what_it_is() -> None:
+    method = (
+        '    def m{0}(self):\n        """Gives what it\'s worth, of {0} things; see\n\n'
+        '        the others.\n        """\n'
+        "        return self.n + {0}\n\n"
+    )
+    text = "class A:\n" + "".join(method.format(number) for number in range(400))
+    here = "        from re|\n"
+    for cut in range(0, 200, 25):
+        whole = ('x = """' + "y" * cut + '"""\n') + text + "    def last(self):\n" + here + method.format(9)
+        at = site(whole, path="a.py")
+        assert surroundings(at).kind == "code"
+        assert breaks_syntax(at, " =")
+        assert not breaks_syntax(at, " import sub")
