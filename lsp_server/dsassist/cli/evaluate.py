@@ -18,11 +18,13 @@ from rich.table import Table
 
 import dsassist
 from dsassist.cli.common import console, error_console, print_error, print_note
-from dsassist.cli.trend import page, read_results, svg
+from dsassist.cli.trend import Chapter, page, read_results, svg
 from dsassist.errors import DsassistError
 
 __all__ = ["SUITES", "Suite", "find_checkout", "register"]
 
+MISSING_PEER = 3
+"""Exit status of a script that has nothing to compare with."""
 LAST_LINES = 5
 """Of what a suite said, shown when it failed."""
 
@@ -34,6 +36,10 @@ class Suite:
     script: str
     about: str
     figures: tuple[tuple[str, str], ...]
+    more: tuple[tuple[str, str], ...] = ()
+    """What is said of the last run besides."""
+    limit: str = "--limit"
+    """The script's option for the number of inputs."""
     takes_source: bool = False
 
 
@@ -47,6 +53,12 @@ SUITES: Mapping[str, Suite] = {
             ("ours_pass_at_1", "pass@1"),
             ("peer_pass_at_1", "… llama.cpp"),
         ),
+        (
+            ("n", "gaps"),
+            ("reused_pass_at_1", "pass@1 with a suffix that is taken over while one types"),
+            ("ours_seconds_per_task", "seconds a gap"),
+            ("peer_seconds_per_task", "seconds a gap, llama.cpp"),
+        ),
     ),
     "cross-file": Suite(
         "completion_quality.py",
@@ -56,6 +68,13 @@ SUITES: Mapping[str, Suite] = {
             ("exact_match_in_file", "… file alone"),
             ("exact_match_ring", "… similar chunks"),
             ("edit_similarity_ours", "edit similarity"),
+        ),
+        (
+            ("n", "lines"),
+            ("only_ours_and_only_in_file", "right with us only, with the file alone only"),
+            ("only_ours_and_only_ring", "right with us only, with similar chunks only"),
+            ("gather_p50_ms", "gathering, median"),
+            ("gather_p95_ms", "gathering, 95 of 100"),
         ),
         takes_source=True,
     ),
@@ -69,17 +88,44 @@ SUITES: Mapping[str, Suite] = {
             ("characters_saved_share_unfiltered", "… no filters"),
             ("syntax_breaking_share", "breaking syntax"),
         ),
+        (
+            ("pauses", "pauses"),
+            ("shown", "shown"),
+            ("accepted", "accepted"),
+            ("shown_per_minute", "shown a minute"),
+            ("retained", "of what is accepted stays"),
+            ("acceptance_ratio_low", "acceptance to that without filters: nine of ten such samples give at least"),
+            ("acceptance_ratio_high", "… and at most"),
+            ("characters_kept_low", "characters saved to those without filters: at least"),
+            ("characters_kept_high", "… and at most"),
+            ("filter_unsure_dropped", "dropped by the accept model"),
+            ("filter_unsure_wrong_share", "… rightly"),
+            ("filter_breaks_syntax_dropped", "dropped for the syntax"),
+            ("filter_breaks_syntax_wrong_share", "… rightly"),
+            ("filter_unknown_member_dropped", "dropped for an unknown member"),
+            ("filter_unknown_member_wrong_share", "… rightly"),
+            ("filter_closes_twice_dropped", "dropped for closing twice"),
+            ("filter_closes_twice_wrong_share", "… rightly"),
+            ("filter_repeats_next_lines_dropped", "dropped for repeating what follows"),
+            ("filter_repeats_next_lines_wrong_share", "… rightly"),
+        ),
         takes_source=True,
     ),
     "latency": Suite(
         "keystrokes.py",
-        "From a key to the suggestion; the peer asks the same engine anew with every key",
+        "From the last key to the suggestion while real edits are typed; the peer is llama.cpp's server",
         (
-            ("p50_ms", "median ms"),
-            ("p95_ms", "95th percentile ms"),
-            ("peer_p95_ms", "… peer"),
+            ("p50_ms", "median"),
+            ("peer_p50_ms", "… llama.cpp"),
+            ("p95_ms", "95th percentile"),
+            ("peer_p95_ms", "… llama.cpp"),
             ("within_300ms", "within 300 ms"),
         ),
+        (
+            ("tokens_computed_per_suggestion", "tokens computed for a suggestion"),
+            ("peer_tokens_computed_per_suggestion", "tokens computed, llama.cpp"),
+        ),
+        limit="--pauses",
         takes_source=True,
     ),
 }
@@ -139,6 +185,7 @@ def register(app: typer.Typer) -> None:
         add: Annotated[
             list[Path] | None, typer.Option(help="Run nothing: keep the result that a script printed into this file.")
         ] = None,
+        note: Annotated[str, typer.Option(help="A sentence about the run, kept with its result.")] = "",
         trend: Annotated[
             bool, typer.Option("--trend", help="Run nothing: show what was kept, write the page.")
         ] = False,
@@ -152,21 +199,23 @@ def register(app: typer.Typer) -> None:
         wanted = [suite.value for suite in suites or Name]
         for file in add or []:
             name, printed = _printed(file)
-            console.print(_table(name, printed))
-            _keep(root, name, printed)
+            _show(name, printed)
+            printed |= {"note": note} if note else {}
+            _keep(root, name, printed, datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC))
         for name in [] if trend or add else wanted:
             result = _run(root, name, quick=quick, seed=seed, source=source, limit=limit)
             if result is None:
                 failed.append(name)
                 continue
-            console.print(_table(name, result))
+            _show(name, result)
             if not quick:
+                result |= {"note": note} if note else {}
                 _keep(root, name, result)
         if add or trend or not quick:
             _write_page(root)
         if trend:
             for name in wanted:
-                console.print(_trend_table(root, name))
+                _show_trend(root, name)
         if failed:
             print_error(f"{', '.join(failed)} did not finish; see above.")
             raise typer.Exit(1)
@@ -183,7 +232,7 @@ def _run(root: Path, name: str, *, quick: bool, seed: int, source: Path | None, 
         else:
             print_note(f"{name} has inputs of its own; --source does not change them.")
     if limit:
-        command += ["--lines" if name == "latency" else "--limit", str(limit)]
+        command += [suite.limit, str(limit)]
     said: list[str] = []
     with error_console.status(f"{name}: starting…") as status:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -201,6 +250,8 @@ def _run(root: Path, name: str, *, quick: bool, seed: int, source: Path | None, 
         print_error(f"{name}: benchmarks/{suite.script} ended with {code}.")
         for line in said[-LAST_LINES:]:
             error_console.print(f"  [dim]{escape(line)}[/]", soft_wrap=True)
+        if code == MISSING_PEER:
+            error_console.print(f"  [dim]→[/] benchmarks/README.md says how to get what {name} is compared with.")
         if any("No module named" in line for line in said):
             error_console.print(f"  [dim]→[/] The peers are installed by: pip install -e '{root}[[bench]'")
         return None
@@ -224,9 +275,10 @@ def _printed(file: Path) -> tuple[str, dict[str, Any]]:
     return name, result
 
 
-def _table(name: str, result: Mapping[str, Any]) -> Table:
+def _show(name: str, result: Mapping[str, Any]) -> None:
     suite = SUITES[name]
-    table = Table(title=f"{name} · {suite.about}", title_justify="left", show_header=False, box=None)
+    console.print(f"[bold]{name}[/] · {suite.about}")
+    table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(justify="right")
     for key, label in suite.figures:
@@ -234,20 +286,35 @@ def _table(name: str, result: Mapping[str, Any]) -> Table:
             table.add_row(label, shown(key, result["figures"][key]))
     for key, value in result.get("ratios", {}).items():
         table.add_row(f"[dim]{escape(key)}, ours to peer[/]", f"[dim]{value:.2f}×[/]")
-    return table
+    console.print(table)
+
+
+_SUFFIXES = {
+    "_low": "{:.2f}×",
+    "_high": "{:.2f}×",
+    "_ms": "{:.0f} ms",
+    "_per_minute": "{:.1f}",
+    "_per_task": "{:.1f} s",
+}
+_COUNTS = ("_dropped", "_per_suggestion", "pauses", "shown", "accepted", "n")
 
 
 def shown(key: str, value: Any) -> str:
-    """A figure as people read it: shares in percent, times in milliseconds."""
+    """A figure as people read it: counts as they are, times in milliseconds, ratios with a cross, shares in percent."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if not isinstance(value, int | float):
         return str(value)
-    return f"{value:.0f} ms" if key.endswith("_ms") else f"{100 * value:.1f}%"
+    for suffix, form in _SUFFIXES.items():
+        if key.endswith(suffix):
+            return form.format(value)
+    return f"{value:.0f}" if key.endswith(_COUNTS[:2]) or key in _COUNTS else f"{100 * value:.1f}%"
 
 
-def _keep(root: Path, name: str, result: Mapping[str, Any]) -> None:
+def _keep(root: Path, name: str, result: Mapping[str, Any], when: datetime.datetime | None = None) -> None:
     folder = root / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
+    now = when or datetime.datetime.now(datetime.UTC)
     kept = {**result, "suite": name, "date": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     commit = str(result.get("commit") or "no-commit").replace("+", "-changed")
     file = folder / f"{now:%Y%m%d-%H%M%S}-{name}-{commit}.json"
@@ -272,20 +339,23 @@ def _write_page(root: Path) -> None:
             continue
         image = images / f"quality-{name}.svg"
         image.write_text(svg(suite.figures, results[name]), encoding="utf-8")
-        chapters.append((name, suite.about, suite.figures, results[name]))
+        chapters.append(Chapter(name, suite.script, suite.about, suite.figures, suite.more, results[name]))
     (root / "docs" / "quality.md").write_text(page(chapters, shown), encoding="utf-8")
     console.print("[dim]docs/quality.md shows the trend[/]")
 
 
-def _trend_table(root: Path, name: str) -> Table:
+def _show_trend(root: Path, name: str) -> None:
     suite = SUITES[name]
-    table = Table(title=f"{name} · {suite.about}", title_justify="left")
-    table.add_column("date")
-    table.add_column("commit")
-    table.add_column("model")
+    results = _results(root)[name]
+    if not results:
+        return
+    console.print(f"[bold]{name}[/] · {suite.about}")
+    table = Table(box=None, padding=(0, 1))
+    for title in ("date", "commit"):
+        table.add_column(title, no_wrap=True)
     for _, label in suite.figures:
         table.add_column(label, justify="right")
-    for result in _results(root)[name]:
+    for result in results:
         figures = [shown(key, result["figures"].get(key, "–")) for key, _ in suite.figures]
-        table.add_row(result["date"][:10], result.get("commit", ""), result["inputs"].get("model", ""), *figures)
-    return table
+        table.add_row(result["date"][:10], result.get("commit", "")[:7], *figures)
+    console.print(table)

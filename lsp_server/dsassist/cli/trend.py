@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-__all__ = ["page", "read_results", "svg"]
+__all__ = ["Chapter", "page", "read_results", "svg"]
 
 Figures = Sequence[tuple[str, str]]
 Result = Mapping[str, Any]
 
 _COLOURS = ("#2563eb", "#9ca3af", "#d97706", "#a8a29e", "#dc2626")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _PLOT_W, _PLOT_H = 760, 300, 60, 24, 460, 220
+_SIZES = (("pauses", "pauses"), ("sites", "lines"), ("n", "gaps"))
 _INPUTS = ("model", "packages", "pauses", "sites", "tasks", "lines", "limit", "seed")
 
 
@@ -33,30 +35,63 @@ def read_results(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return sorted(found, key=lambda result: str(result["date"])), problems
 
 
-def page(chapters: Sequence[tuple[str, str, Figures, Sequence[Result]]], shown: Callable[[str, Any], str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One suite on the page, with its results in the order of their dates."""
+
+    name: str
+    script: str
+    about: str
+    figures: Figures
+    more: Figures
+    """Of the last run only."""
+    results: Sequence[Result]
+
+
+def page(chapters: Sequence[Chapter], shown: Callable[[str, Any], str]) -> str:
     """docs/quality.md: for each suite a chart, a row a run, and what the last run was made of."""
     lines = [
         "# Quality over time",
         "",
-        "Written by `dsassist eval` from `benchmarks/results/`; run it in a checkout to add to it. What each suite",
-        "does is said in its script in `benchmarks/`. Compare rows of one machine and the same inputs only.",
+        "Written by `dsassist eval` from `benchmarks/results/`; run it in a checkout to add to it, add what a script",
+        "printed with `--add FILE`. Compare rows of one machine and the same inputs only: a sample of a hundred places",
+        "moves by several points when others are drawn. A commit with a `+` had changes on top.",
     ]
-    for name, about, figures, results in chapters:
-        lines += ["", f"## {name}", "", f"{about}.", "", f"![{name}](images/quality-{name}.svg)", ""]
-        lines.append("| Date | Commit | Model | Machine | " + " | ".join(label for _, label in figures) + " |")
-        lines.append("|---|---|---|---|" + "--:|" * len(figures))
+    for chapter in chapters:
+        results = chapter.results
+        lines += ["", f"## {chapter.name}", "", f"{chapter.about} (`benchmarks/{chapter.script}`).", ""]
+        lines += [f"![{chapter.name}](images/quality-{chapter.name}.svg)", ""]
+        lines.append(
+            "| Date | Commit | Model | Inputs | Machine | " + " | ".join(label for _, label in chapter.figures) + " |"
+        )
+        lines.append("|---|---|---|---|---|" + "--:|" * len(chapter.figures))
         for result in results:
             hardware = result.get("hardware", {})
             machine = f"{hardware.get('cores', '?')} × {hardware.get('cpu', '?')}"
-            values = [shown(key, result["figures"].get(key, "–")) for key, _ in figures]
-            row = [result["date"][:10], f"`{result.get('commit', '')}`", result["inputs"].get("model", "–"), machine]
-            lines.append("| " + " | ".join([*row, *values]) + " |")
-        last = results[-1]["inputs"]
-        said = [f"{key}: {_listed(last[key])}" for key in _INPUTS if key in last]
+            values = [shown(key, result["figures"].get(key, "–")) for key, _ in chapter.figures]
+            row = [result["date"][:10], f"`{result.get('commit', '')}`", result["inputs"].get("model", "–")]
+            lines.append("| " + " | ".join([*row, _size(result), machine, *values]) + " |")
+        for result in results:
+            if result.get("note"):
+                lines += ["", f"{result['date'][:10]}, `{result.get('commit', '')}`: {result['note']}"]
+        last = results[-1]
+        said = [f"{key}: {_listed(last['inputs'][key])}" for key in _INPUTS if key in last["inputs"]]
         lines += ["", f"The last run's inputs: {'; '.join(said)}."]
+        more = [(key, label) for key, label in chapter.more if key in last["figures"]]
+        if more:
+            lines += ["", "| The last run besides | |", "|---|--:|"]
+            lines += [f"| {label} | {shown(key, last['figures'][key])} |" for key, label in more]
     if not chapters:
         lines += ["", "No result was kept yet."]
     return "\n".join(lines) + "\n"
+
+
+def _size(result: Result) -> str:
+    """How many inputs a run had, and which draw of them."""
+    known = {**result["figures"], **result["inputs"]}
+    said = [f"{known[key]} {unit}" for key, unit in _SIZES if key in known][:1]
+    said += [f"draw {known['seed']}"] if "seed" in known else []
+    return ", ".join(said) or "–"
 
 
 def _listed(value: Any) -> str:

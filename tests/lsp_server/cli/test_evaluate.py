@@ -81,7 +81,7 @@ def test_a_result_that_was_printed_before_is_added(checkout, tmp_path):
     result = {"name": "keystrokes", "commit": "abc", "inputs": {}, "figures": {"p50_ms": 120.0, "p95_ms": 400.0}}
     printed.write_text("a line of progress\n" + json.dumps(result) + "\n")
     assert evaluate("--add", printed, "--checkout", checkout).exit_code == 0
-    assert "| 120 ms | 400 ms |" in (checkout / "docs" / "quality.md").read_text()
+    assert "| 120 ms | – | 400 ms |" in (checkout / "docs" / "quality.md").read_text()
     printed.write_text("nothing of the kind\n")
     assert isinstance(evaluate("--add", printed, "--checkout", checkout).exception, DsassistError)
 
@@ -95,3 +95,37 @@ def test_the_working_directory_is_enough(checkout, monkeypatch):
     inner = checkout / "benchmarks"
     monkeypatch.chdir(inner)
     assert find_checkout(None) == checkout
+
+
+def test_what_the_last_run_says_besides_is_on_the_page(checkout, tmp_path):
+    printed = tmp_path / "printed.txt"
+    figures = {"acceptance": 0.4, "pauses": 127, "filter_unsure_dropped": 9, "filter_unsure_wrong_share": 1.0}
+    result = {
+        "name": "replay",
+        "commit": "abc",
+        "inputs": {"seed": 3},
+        "figures": {**figures, "acceptance_ratio_low": 1.5},
+    }
+    printed.write_text(json.dumps(result))
+    assert evaluate("--add", printed, "--note", "Beside a build.", "--checkout", checkout).exit_code == 0
+    page = (checkout / "docs" / "quality.md").read_text()
+    assert "`abc`: Beside a build." in page
+    assert "| – | 127 pauses, draw 3 | ? × ? | 40.0% |" in page
+    assert "| dropped by the accept model | 9 |\n| … rightly | 100.0% |" in page
+    assert "give at least | 1.50× |" in page
+
+
+def test_the_number_of_inputs_and_a_peer_that_is_not_there(checkout):
+    script = "import sys\nprint('no llama-server', *sys.argv[1:], file=sys.stderr)\nsys.exit(3)\n"
+    (checkout / "benchmarks" / "keystrokes.py").write_text(script)
+    done = evaluate("latency", "--limit", 7, "--checkout", checkout)
+    assert done.exit_code == 1
+    assert "--pauses 7" in done.output and "benchmarks/README.md" in done.output
+
+
+def test_every_suite_is_asked_for_what_its_script_takes():
+    folder = find_checkout(None) / "benchmarks"
+    for suite in SUITES.values():
+        text = (folder / suite.script).read_text()
+        assert f'"{suite.limit}"' in text
+        assert ("source=" in text) is suite.takes_source
