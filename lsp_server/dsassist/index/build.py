@@ -63,15 +63,16 @@ class Build(State):
             return self._report(start, 0, 0, 0, 0, complete=False)
         return self._apply(found, start, progress, cancelled)
 
-    def catch_up(self, most: int) -> bool:
-        """As ``update``, where few files have changed: True once the index is whole and as new as the disk. False, with
-        nothing changed, where there is more to do.
+    def catch_up(self, most: int, found: Scan | None = None) -> bool:
+        """As ``update``, where few files have changed: True once the index is whole and as new as the disk, of which
+        ``found`` may be a look at it. False, with nothing changed, where there is more to do.
 
         Raises:
             IndexingError: the database cannot be written.
         """
         start = perf_counter()
-        found = self._scan(lambda: False)
+        if found is None:
+            found = self._scan(lambda: False)
         with self._reading():
             work = len(self._store.unlinked()) + sum(1 for path in self._rows if path not in found.files)
             work += sum(1 for path, seen in found.files.items() if self._differs(path, *seen))

@@ -118,6 +118,27 @@ def _is_request(body: bytes) -> bool:
     return isinstance(data, dict) and "id" in data and "method" in data and data["method"] != "shutdown"
 
 
+class _Look(threading.Thread):
+    """A look at a folder, begun before the settings are known. It counts where they leave out what is left out by
+    default."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(name="look", daemon=True)
+        self._root = root
+        self._found: Any = None
+        self.start()
+
+    def run(self) -> None:
+        from dsassist.index.scan import scan
+
+        self._found = scan(self._root)
+
+    def found(self) -> Any:
+        """What there is, once it is known."""
+        self.join()
+        return self._found
+
+
 class _Shown(NamedTuple):
     """A document and its text."""
 
@@ -149,6 +170,7 @@ class Early:
         self._encoding: Encoding = "utf-16"
         self._roots: list[Path] = []
         self._addresses: dict[Path, Addresses] = {}
+        self._looks: dict[Path, _Look] = {}
         self._places: dict[str, tuple[Path, str] | None] = {}
         self._options: Any = None
         self._asks = False
@@ -289,7 +311,9 @@ class Early:
         self._send({"id": number, "result": result})
         self.handover.initialized_as = number
         self.handover.messages.append(body)
-        import dsassist.index.first  # noqa: F401 - while the client makes up its next message
+        # While the client makes up its next message:
+        self._looks = {root: _Look(root) for root in self._roots}
+        import dsassist.index.first  # noqa: F401
 
         return True
 
@@ -320,14 +344,16 @@ class Early:
 
     def _open(self) -> bool:
         """Open the indexes and compare them with the disk."""
+        from dsassist.index import Limits
         from dsassist.index.first import First
 
         limits = self.handover.limits = self._limits()
         if limits is None:
             return False
+        usual = limits == Limits()
         for root in self._roots:
             made = self.handover.indexes[root] = First(root, paths.cache_dir(), limits, self._encoding)
-            if not made.catch_up(MOST_CHANGED):
+            if not made.catch_up(MOST_CHANGED, self._looks[root].found() if usual else None):
                 return False
         return True
 
