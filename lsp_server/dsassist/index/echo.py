@@ -51,6 +51,7 @@ _LEAST, _LEAST_OF_BEST = 6.5, 0.55
 """What is less like the cursor's place, or so much less than the best, misleads more often than it helps: of the lines
 below the first bound one in six has the name that is wanted, and one in thirty goes on as wanted."""
 _COMMENTS = ("#", "//", "*", "/*")
+_MERGE_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 _ASKED = 400
 """Characters before the cursor that tell one question from another."""
 _DEEP = 150
@@ -161,6 +162,8 @@ class Echo(Nearby):
                 break
             lines = _statement(text, at)
             if count.get(name, 0) >= _MOST_OF_A_NAME or lines[0] in seen or lines[0].startswith(_COMMENTS):
+                continue
+            if any(line.startswith(_MERGE_MARKS) for line in lines):
                 continue
             seen.add(lines[0])
             count[name] = count.get(name, 0) + 1

@@ -82,6 +82,16 @@ def test_a_receiver_that_nothing_is_known_of_is_found_by_its_name(ask: Any, work
     assert (use.name, use.lines) == ("go", ("strange.go(1)",))
 
 
+def test_marks_of_a_merge_are_never_shown(ask: Any, workspace: Any) -> None:
+    merging = USES.replace(
+        "            name,\n", "<<<<<<< ours\n            name,\n=======\n            other,\n>>>>>>> theirs\n"
+    )
+    assert merging != USES
+    workspace.write({"uses.py": merging})
+    workspace.index.update()
+    assert [use.name for use in ask("    text = client.")] == ["close"]
+
+
 def test_all_members_of_a_large_class_are_looked_for(ask: Any, workspace: Any) -> None:
     methods = "".join(f"    def act_{n:03}(self) -> None: ...\n" for n in range(200))
     workspace.write({"large.py": f"class Large:\n{methods}"})
