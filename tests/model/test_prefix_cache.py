@@ -20,7 +20,7 @@ class Marked:
     def __init__(self, pages: int) -> None:
         self.cache = PrefixCache(KVPool(CONFIG, pages, torch.device("cpu"), torch.float32))
 
-    def run(self, tokens: list[int]) -> int:
+    def run(self, tokens: list[int], lasting: int | None = None) -> int:
         """As the engine does: match, grow, write the rest, check everything, keep. Returns how many were cached."""
         lease = self.cache.match(tokens)
         cached = lease.tokens
@@ -30,7 +30,7 @@ class Marked:
             self.cache.pool.keys[0, lease.pages[i // 64], 0, 0, i % 64] = tokens[i]
         lease.tokens = len(tokens)
         assert self.read(lease.pages, len(tokens)) == tokens
-        self.cache.keep(lease, tokens)
+        self.cache.keep(lease, tokens, lasting)
         return cached
 
     def read(self, pages: list[int], count: int) -> list[int]:
@@ -55,6 +55,18 @@ def test_the_longest_ago_goes_first() -> None:
     assert marked.run(first) == 127
     marked.run(list(range(900, 1000)))
     assert marked.run(first) >= 64
+
+
+def test_what_does_not_last_goes_before_what_is_older() -> None:
+    marked = Marked(6)
+    first, second = list(range(192)), list(range(500, 692))
+    marked.run(first)
+    marked.run(second, lasting=70)
+    marked.run(list(range(900, 950)))
+    assert marked.run(first) == 191
+    marked.run(second, lasting=70)
+    marked.run(list(range(900, 950)))
+    assert marked.cache.match(second).tokens == 128
 
 
 def test_running_sequences_are_never_evicted() -> None:

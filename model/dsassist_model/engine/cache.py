@@ -123,8 +123,9 @@ class PrefixCache:
             self._free.append(lease.pages.pop(place))
         lease.dropped += len(places) * PAGE
 
-    def keep(self, lease: Lease, tokens: Sequence[int]) -> None:
-        """End a lease; ``tokens`` are the sequence's first ``lease.tokens``, which later prompts may find."""
+    def keep(self, lease: Lease, tokens: Sequence[int], lasting: int | None = None) -> None:
+        """End a lease; ``tokens`` are the sequence's first ``lease.tokens``, which later prompts may find. Pages behind
+        the first ``lasting`` of them go before others where room is needed."""
         tick, node = next(self._clock), lease.shared[-1] if lease.shared else self._root
         first = len(lease.shared)
         if lease.dropped:  # what is left has a hole
@@ -142,7 +143,7 @@ class PrefixCache:
                 self._forget_shorter(node, existing)
             else:
                 self._free.append(page)
-            existing.used = tick
+            existing.used = tick if lasting is None or index * PAGE < lasting else 0
             node = existing
         for shared in lease.shared:
             shared.users -= 1

@@ -24,8 +24,10 @@ __all__ = ["MOST_CHANGED", "Span", "SuffixCache"]
 
 MOST_CHANGED = 48
 """Tokens that may have been typed and deleted since a suffix was computed."""
-MOST_TOKENS = 2048
+MOST_TOKENS = 8192
 """Of all kept suffixes together: sixteen editors' worth."""
+MOST_OF_SESSION = 2
+"""Suffixes of one session, the newest: of the file that is edited and the one before."""
 FEWEST_TOKENS = 16
 """A shorter suffix is read as quickly as it is copied."""
 
@@ -35,11 +37,12 @@ Span = tuple[int, int]
 
 @dataclass(slots=True, eq=False)
 class _Kept:
+    session: str
     before: list[int]
     keys: Tensor
-    """[L, kv heads, D, n], rotated to ``len(before)`` and on."""
+    """[L, kv heads, D, n] bfloat16, rotated to ``len(before)`` and on."""
     values: Tensor
-    """[L, kv heads, n, D]"""
+    """[L, kv heads, n, D] bfloat16"""
 
 
 class SuffixCache:
@@ -55,20 +58,24 @@ class SuffixCache:
         """Tokens that are kept."""
         return sum(map(len, self._kept))
 
-    def keep(self, tokens: Sequence[int], span: Span, pages: Sequence[int]) -> None:
-        """Copy the suffix at ``span`` of ``tokens``, all of which ``pages`` hold exactly as computed."""
+    def keep(self, tokens: Sequence[int], span: Span, pages: Sequence[int], session: str = "") -> bool:
+        """Copy the suffix at ``span`` of ``tokens``, all of which ``pages`` hold exactly as computed. Tells whether it
+        is kept: it may be too short or too long."""
         start, end = span
         size = end - start
         if not FEWEST_TOKENS <= size <= MOST_TOKENS:
-            return
+            return False
         parts = [self._pool.load(*piece) for piece in _pieces(start, size, pages)]
         name = tuple(tokens[start:end])
-        self._kept[name] = _Kept(
-            list(tokens[:start]), torch.cat([k for k, _ in parts], -1), torch.cat([v for _, v in parts], -2)
-        )
+        keys, values = torch.cat([k for k, _ in parts], -1), torch.cat([v for _, v in parts], -2)
+        self._kept[name] = _Kept(session, list(tokens[:start]), keys.bfloat16(), values.bfloat16())
         self._kept.move_to_end(name)
+        own = [name for name, kept in self._kept.items() if kept.session == session]
+        for oldest in own[:-MOST_OF_SESSION]:
+            del self._kept[oldest]
         while self.tokens > MOST_TOKENS:
             self._kept.popitem(last=False)
+        return True
 
     def find(self, tokens: Sequence[int], span: Span) -> bool:
         """Whether the suffix at ``span`` of ``tokens`` is kept from a prompt that hardly differs before it."""
@@ -83,7 +90,7 @@ class SuffixCache:
         keys = self._turned(kept.keys, span[0] - len(kept.before))
         at = 0
         for page, place, count in _pieces(span[0], len(name), pages):
-            self._pool.store(page, place, keys[..., at : at + count], kept.values[..., at : at + count, :])
+            self._pool.store(page, place, keys[..., at : at + count], kept.values[..., at : at + count, :].float())
             at += count
 
     def clear(self) -> None:
@@ -91,7 +98,8 @@ class SuffixCache:
         self._kept.clear()
 
     def _turned(self, keys: Tensor, by: int) -> Tensor:
-        """``keys`` [..., D, n] by so many positions."""
+        """``keys`` [..., D, n] by so many positions, float32."""
+        keys = keys.float()
         if by == 0:
             return keys
         cos, sin = self._cos[abs(by)][:, None], self._sin[abs(by)][:, None] * (1 if by > 0 else -1)
