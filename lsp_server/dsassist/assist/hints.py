@@ -28,6 +28,8 @@ DEFAULT_CHARACTERS = 16
 CALL_CHARACTERS = 400
 USE_CHARACTERS = 600
 """Of lines of other files."""
+MOST_GUIDING = 1_000
+"""The engine refuses to be guided by more names, and so many say little."""
 MOST_UNUSED = 4
 NEAR_LINES = 4
 STEM = 4
@@ -122,7 +124,7 @@ def names_for(known: AtCursor) -> tuple[tuple[str, ...], bool]:
     every member of the receiver is known."""
     typed = known.typed
     names = [name for outline in known.members for name, _ in outline.members if name.startswith(typed)]
-    if not names or typed in names:
+    if not names or typed in names or len(names) > MOST_GUIDING:
         return (), False
     sure = all(outline.complete for outline in known.members)
     return tuple(dict.fromkeys(name[len(typed) :] for name in names)), sure

@@ -70,6 +70,9 @@ def test_names_that_have_to_come_and_names_that_may() -> None:
     open_ended = Outline("Other", "class Other", "o.py", (("put", "put()"),), complete=False)
     assert names_for(AtCursor("", "s", (STORE, open_ended))) == (("_lock", "get", "put"), False)
     assert names_for(AtCursor()) == ((), False)
+    module = Outline("types", "", "types.py", tuple((f"Name{n:04}", f"class Name{n:04}") for n in range(1_500)), True)
+    assert names_for(AtCursor("", "types", (module,))) == ((), False)
+    assert len(names_for(AtCursor("Name14", "types", (module,)))[0]) == 100
     here = site(CODE)
     request = request_for(here, Shape("line"), Settings(), context_of((), AtCursor("", "s", (open_ended,)), here))
     assert (request.names, request.likely) == ((), ("put",))
