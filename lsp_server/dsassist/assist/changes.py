@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from dsassist.assist.site import Site
 from dsassist.index import ContextPiece
 
-__all__ = ["Hunk", "Version", "changed_places", "pieces_near"]
+__all__ = ["CHANGED_SHARE", "Hunk", "Version", "changed_places", "pieces_near"]
 
 AROUND_LINES = 2
 """Unchanged lines shown with a changed place."""
@@ -28,6 +28,8 @@ NEAR_LINES = 32
 LEAST_SHARE = 0.3
 """Of a place's names, to be shown without a name that the change brought."""
 LEAST_NAMES = 3
+CHANGED_SHARE = 0.25
+"""Of the context from other files, for changed places and places that were edited lately together."""
 SCORE = 0.5
 """More than places edited lately, less than passages like the text at the cursor."""
 

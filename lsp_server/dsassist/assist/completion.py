@@ -42,6 +42,9 @@ where the model takes the cores that should paint the key."""
 BURST_ENDS = 1.3
 """So many usual gaps without a key, and the burst is over."""
 
+MOST_BEGINNINGS = 4
+"""Of a suggestion that are parsed to find one that breaks nothing."""
+
 OTHER_TEMPERATURE = 0.8
 """Of the other suggestions that are asked for by hand: warm enough to differ from the first."""
 OTHER_SECONDS = 2.0
@@ -235,12 +238,7 @@ class Completer:
             else:
                 possible = self._choices(site, shape, generation, typed, text, len(raw) - len(text))
         if possible and self._accept is not None:
-            picked, chance = self._accept.pick(possible, 0.0 if site.manual else self._least())
-            if picked is None:
-                reason = "unsure"
-            elif picked.text != text:
-                text = picked.text
-                reason = "breaks_syntax" if breaks_syntax(site, text) else reason
+            text, reason, chance = self._picked(site, self._accept, text, possible)
         if self.observer is not None:
             self.observer(Attempt(site, shape, raw, text, reason, possible, chance))
         if reason != "none":
@@ -249,6 +247,24 @@ class Completer:
         said = text.replace("\n", site.newline)
         identity = f"{self._session}:{next(self._numbers)}"
         return [Suggestion(identity, said, _probability(generation), cached, chance)]
+
+    def _picked(self, site: Site, accept: AcceptModel, text: str, possible: Sequence[Choice]) -> tuple[str, str, float]:
+        """What is shown of ``text``, the reason why nothing is, and its chance: a beginning that would break the syntax
+        gives way to a shorter one."""
+        least, reason = 0.0 if site.manual else self._least(), "unsure"
+        best = chance = 0.0
+        for number in range(MOST_BEGINNINGS):
+            picked, chance = accept.pick(possible, least)
+            best = best if number else chance
+            if picked is None:
+                return text, reason, best
+            if picked.text == text or not breaks_syntax(site, picked.text):
+                return picked.text, "none", chance
+            reason = "breaks_syntax"
+            possible = possible[possible.index(picked) + 1 :]
+            if not possible:
+                break
+        return text, reason, best
 
     def _choices(
         self, site: Site, shape: Shape, generation: Generation, typed: str, text: str, cut: int

@@ -30,6 +30,8 @@ _CLOSER = re.compile(r"\s*(?:[)\]}]|end\b|else\b|elif\b|except\b|finally\b|catch
 _COMMENT = re.compile(r"\s*(?:#|//|--|/\*|\*|\"\"\"|''')")
 _CONFLICT = re.compile(r"<{7}|={7}$|>{7}|\|{7}")
 """Marks that a merge left: nothing that one writes."""
+_TEXT_BEGIN = re.compile(r"\s*[rRuU]?\"\"\"\s*")
+"""Documentation that begins: on this line, or as many write it, on the next."""
 _TEXT_END = re.compile(r"\"\"\"|'''|\*/")
 
 
@@ -69,6 +71,8 @@ def shape_at(site: Site) -> Shape:
         inside = goes_on and _columns(site.lines_below[0]) >= columns > 0
         lines = MIDDLE_LINES if inside else AUTOMATIC_LINES
         return Shape("block", columns, _most(site, lines), stops_at_blank=not opened, below=below)
+    if around.kind == "docstring" and not site.line_after.strip() and _TEXT_BEGIN.fullmatch(site.line_before):
+        return Shape("text", _columns(site.line_before), TEXT_LINES)
     code = around.kind == "code" and _COMMENT.match(site.line_before) is None
     if code and not site.line_after.strip() and site.line_before.rstrip().endswith(("{", ":")):
         columns = _columns(site.line_before) + 1

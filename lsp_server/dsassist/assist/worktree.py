@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 
@@ -38,6 +39,8 @@ _RAW = re.compile(r":100\d+ 100\d+ ([0-9a-f]+) [0-9a-f]+ M")
 _SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
 """Nothing is locked, asked or fetched."""
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"})
+"""Who starts an editor from one of git's hooks hands down which repository that was about."""
 
 
 def uncommitted(root: Path, exclude: Sequence[str] = (), buffers: Mapping[str, str] | None = None) -> list[Version]:
@@ -67,8 +70,9 @@ def uncommitted(root: Path, exclude: Sequence[str] = (), buffers: Mapping[str, s
             else:
                 # new, gone, or a link now: nothing was there to compare it with
                 objects.pop(path, None)
-    wanted = [path for path in objects if path not in unmerged and _may_be_read(root, path, exclude)]
-    wanted = sorted(wanted, key=lambda path: _written(root / path), reverse=True)[:MOST_FILES]
+    known = [path for path in objects if path not in unmerged and is_source(path) and not is_secret(path)]
+    known.sort(key=lambda path: _written(root / path), reverse=True)
+    wanted = list(islice((path for path in known if takes(root, path, exclude)), MOST_FILES))
     versions = []
     for path, before in zip(wanted, git.texts([objects[path] for path in wanted]), strict=True):
         now = (buffers or {}).get(path)
@@ -106,7 +110,7 @@ class _Git:
             done = subprocess.run(
                 ["git", *self._settings, *arguments],
                 cwd=self._root,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**{name: value for name, value in os.environ.items() if name not in _ELSEWHERE}, **_ENVIRONMENT},
                 input=said,
                 capture_output=True,
                 check=False,
@@ -139,10 +143,6 @@ class _Git:
 def _is_small(line: str) -> bool:
     fields = line.split()
     return len(fields) == 3 and fields[1] == "blob" and int(fields[2]) <= LARGEST
-
-
-def _may_be_read(root: Path, path: str, exclude: Sequence[str]) -> bool:
-    return is_source(path) and not is_secret(path) and takes(root, path, exclude)
 
 
 def _written(file: Path) -> float:

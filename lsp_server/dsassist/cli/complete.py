@@ -16,9 +16,11 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
+from dsassist.assist.changes import CHANGED_SHARE, changed_places, pieces_near
 from dsassist.assist.completion import Completer, Outcome, Suggestion
-from dsassist.assist.context import BUDGET_BYTES, Context, context_of, lay_out
+from dsassist.assist.context import BUDGET_BYTES, Context, apart, context_of, lay_out
 from dsassist.assist.site import Site
+from dsassist.assist.worktree import uncommitted
 from dsassist.backend import create
 from dsassist.cli.common import console, error_console, print_error, user_settings
 from dsassist.errors import BackendError, PositionError, WorkspaceError
@@ -32,21 +34,18 @@ __all__ = ["Place", "read_place", "register"]
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LANGUAGES = {
-    ".py": "python",
-    ".pyi": "python",
-    ".js": "javascript",
-    ".jsx": "javascriptreact",
-    ".ts": "typescript",
-    ".tsx": "typescriptreact",
-    ".go": "go",
-    ".rs": "rust",
-    ".java": "java",
-    ".c": "c",
-    ".h": "c",
-    ".cpp": "cpp",
-    ".hpp": "cpp",
-    ".cc": "cpp",
+    "python": ".py .pyi .pyw",
+    "javascript": ".js .mjs .cjs",
+    "javascriptreact": ".jsx",
+    "typescript": ".ts .mts .cts",
+    "typescriptreact": ".tsx",
+    "go": ".go",
+    "rust": ".rs",
+    "java": ".java",
+    "c": ".c .h",
+    "cpp": ".cpp .cc .cxx .c++ .hpp .hh .hxx .h++ .ipp .inl",
 }
+"""LSP's identifiers and the endings of their files."""
 SHOWN_LINES = 6
 
 
@@ -61,7 +60,7 @@ class Place:
     @property
     def language(self) -> str:
         """LSP's language identifier, empty if unknown."""
-        return _LANGUAGES.get(self.file.suffix, "")
+        return next((name for name, endings in _LANGUAGES.items() if self.file.suffix in endings.split()), "")
 
 
 def read_place(where: str) -> Place:
@@ -126,7 +125,7 @@ async def _ask(place: Place, settings: Settings) -> tuple[list[Suggestion], Outc
     project = next((folder for folder in file.parents if (folder / ".git").exists()), None)
     root = project or file.parent
     index = _opened(project, file, settings)
-    completer = Completer(backend, settings, _gathers(index) if index else None, session="terminal")
+    completer = Completer(backend, settings, _gathers(index, settings) if index else None, session="terminal")
     site = Site.at(
         place.text,
         place.offset,
@@ -168,10 +167,15 @@ def _opened(project: Path | None, file: Path, settings: Settings) -> Index | Non
     return index
 
 
-def _gathers(index: Index) -> Callable[[Site], Awaitable[Context]]:
+def _gathers(index: Index, settings: Settings) -> Callable[[Site], Awaitable[Context]]:
+    hunks = changed_places(uncommitted(index.root, settings.index.exclude)) if settings.context.git_diff else ()
+
     async def gather(site: Site) -> Context:
-        pieces = index.pieces_for(site.path, site.line, site.prefix, site.suffix, BUDGET_BYTES)
-        return context_of(lay_out(pieces, site), index.at_cursor(site.path, site.line, site.prefix), site)
+        changed = pieces_near(site, hunks, int(BUDGET_BYTES * CHANGED_SHARE))
+        left = BUDGET_BYTES - sum(len(piece.text) for piece in changed)
+        pieces = index.pieces_for(site.path, site.line, site.prefix, site.suffix, left)
+        files = lay_out(apart([*pieces, *changed]), site)
+        return context_of(files, index.at_cursor(site.path, site.line, site.prefix), site)
 
     return gather
 

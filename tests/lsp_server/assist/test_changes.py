@@ -93,7 +93,7 @@ def test_a_file_that_is_another_one_now_takes_no_time() -> None:
     assert changed_places([Version("a.py", before, now)]) == ()
 
 
-def test_what_differs_from_the_last_commit_staged_or_not(root: Path) -> None:
+def test_what_differs_from_the_last_commit_staged_or_not(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(root, {"a.py": BEFORE, "b.py": "b = 1\n", "c.py": "c = 1\n", "sub/d.py": "d = 1\n", "gone.py": "g = 1\n"})
     assert uncommitted(root) == []
     (root / "a.py").write_text(AFTER)
@@ -109,6 +109,8 @@ def test_what_differs_from_the_last_commit_staged_or_not(root: Path) -> None:
         "b.py": Version("b.py", "b = 1\n", "b = 3\n"),
         "sub/d.py": Version("sub/d.py", "d = 1\n", "d = 3\n"),
     }
+    monkeypatch.setenv("GIT_DIR", str(root / "nowhere"))
+    assert len(uncommitted(root)) == 3
     # a folder of the repository is a workspace too
     assert uncommitted(root / "sub") == [Version("d.py", "d = 1\n", "d = 2\n")]
 

@@ -12,6 +12,7 @@ from dsassist.assist.completion import Completer
 from dsassist.assist.postprocess import REASONS
 from dsassist.assist.shape import shape_at
 from dsassist.assist.site import Site
+from dsassist.assist.syntax import breaks_syntax
 from dsassist.backend.types import Completion
 from dsassist.settings import CompletionSettings, Settings
 
@@ -84,6 +85,23 @@ async def test_of_a_doubtful_answer_its_sure_beginning_is_shown():
         [shown] = await completer.suggest(site("a = 1\nx = |\n", manual=manual))
         assert shown.text == text
         await completer.close()
+
+
+async def test_of_beginnings_that_would_break_the_code_a_shorter_one_is_shown():
+    class Quoting(Model):
+        async def stream(self, request):
+            for text, number in (("log", -0.01), ("(", -0.01), ("'''", -0.02), ("a", -0.01), ("''')", -3.0)):
+                yield Completion(text, None, (number,))
+            yield Completion("", "stop")
+
+    model = AcceptModel(0.0, {"line_sum": (-0.5, 1.0, 8.0)}, 0.5)
+    here = site("def f(a, b):\n    |\n    return total\n")
+    completer = Completer(Quoting(None), settings(), accept=model)
+    # to end in the middle of a text would take the rest of the file into it
+    assert breaks_syntax(here, "log('''a")
+    [shown] = await completer.suggest(here)
+    assert shown.text == "log("
+    await completer.close()
 
 
 async def test_candidates_are_ranked_and_checked():

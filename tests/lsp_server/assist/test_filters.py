@@ -107,6 +107,20 @@ def test_documentation_ends_with_its_quotes():
     assert raw[: enough(shape_at(here), raw)] == 'something of a.\n    """'
 
 
+def test_documentation_may_begin_on_the_next_line():
+    raw = '\n    Say something.\n\n    a: of it.\n    """\n    return a\n'
+    here = site('def f(a):\n    """|\n    return a\n', path="a.py")
+    assert raw[: enough(shape_at(here), raw)] == "\n    Say something."
+    closed = '\n    Say something.\n    """\n    return a\n'
+    assert closed[: enough(shape_at(here), closed)] == '\n    Say something.\n    """'
+    for marked in (
+        'def f(a):\n    """|"""\n    return a\n',
+        'def f(a):\n    """Say.""" |\n    return a\n',
+        'x = "|"\n',
+    ):
+        assert shape_at(site(marked, path="a.py")).kind == "line"
+
+
 @pytest.mark.parametrize(
     ("marked", "raw", "reason"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 from lsprotocol import types
 
 from dsassist.assist.accept import shipped
+from dsassist.assist.changes import CHANGED_SHARE
 from dsassist.assist.completion import Completer, Suggestion
 from dsassist.assist.context import Gatherer, apart
 from dsassist.assist.diagnostics import Diagnostic, Diagnostics
@@ -36,9 +37,6 @@ LABEL_LENGTH = 60
 
 MANUAL_SUGGESTIONS = 3
 """The most that are offered when asked by hand: editors go through them with a key of their own."""
-
-RECENT_SHARE = 0.25
-"""Of the context from other files, for places that were edited lately."""
 
 WARM_CHARACTERS = 4000
 """Of a file that was just opened. Where the cursor will be nobody says."""
@@ -227,7 +225,7 @@ class _State:
     async def _pieces(self, site: Site, budget: int) -> Sequence[ContextPiece]:
         """What the index would have the model read, what was changed since the last commit, and places edited lately in
         other files; the last two share their room."""
-        room = int(budget * RECENT_SHARE)
+        room = int(budget * CHANGED_SHARE)
         changed = self.worktrees.pieces(site, room)
         recent = self.recent.pieces(site, self._text_of, room - sum(len(piece.text) for piece in changed))
         late = apart([*changed, *recent])
