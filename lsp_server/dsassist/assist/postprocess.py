@@ -126,7 +126,9 @@ def _without_rest(before: str, text: str, rest: str) -> str:
         end = _first_unescaped(text, rest[0])
         return text if end < 0 else text[:end]
     if rest[0] in _CLOSERS:
-        return _without_extra_closers(text, rest)
+        kept = _without_extra_closers(text, rest)
+        # what is listed on one line ends without a comma
+        return kept.rstrip().removesuffix(",") if rest[0] in ")]" else kept
     return text[: -len(rest)].rstrip() if text.endswith(rest) else text
 
 

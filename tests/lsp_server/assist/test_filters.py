@@ -137,6 +137,22 @@ def test_what_is_held_back(marked, raw, reason):
     assert reason in REASONS
 
 
+@pytest.mark.parametrize(
+    ("marked", "raw", "text"),
+    [
+        ("x = f(|)\n", "a, b,", "a, b"),
+        ("x = f(g(|))\n", "a, b),", "a, b"),
+        ("x = [|]\n", "a, b,", "a, b"),
+        ("x = {|}\n", "a: b,", "a: b,"),
+        ("x = f(|\n", "a, b,", "a, b,"),
+        ("x = f(|)\n", "a, g(b, c)", "a, g(b, c)"),
+    ],
+)
+def test_no_comma_comes_before_a_bracket_that_is_there(marked, raw, text):
+    here = site(marked, path="a.py")
+    assert judge(here, shape_at(here), raw).text == text
+
+
 def test_a_block_is_completed_to_balance():
     here = site("function f(a) {\n  |\n", path="a.js")
     assert completed(here, "if (a) {\n    g(a);") == "if (a) {\n    g(a);\n  }"
