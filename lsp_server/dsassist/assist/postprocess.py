@@ -39,6 +39,7 @@ REASONS = {
 """Name of every reason and what it means."""
 
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
+_BEFORE_STRING = frozenset(" \t([{,=:+!?frbuFRBU")
 _QUOTES = "\"'`"
 _SPACE_LINES = re.compile(r"[ \t]+(?=\n)")
 
@@ -126,7 +127,7 @@ def _without_rest(before: str, text: str, rest: str) -> str:
         end = _first_unescaped(text, rest[0])
         return text if end < 0 else text[:end]
     if rest[0] in _CLOSERS:
-        kept = _without_extra_closers(text, rest)
+        kept = _without_extra_closers(text, rest, _open_quote(before))
         # what is listed on one line ends without a comma
         return kept.rstrip().removesuffix(",") if rest[0] in ")]" else kept
     return text[: -len(rest)].rstrip() if text.endswith(rest) else text
@@ -140,10 +141,25 @@ def _first_unescaped(text: str, quote: str) -> int:
     return next((i for i, c in enumerate(text) if c == quote and text[i - 1 : i] != "\\"), -1)
 
 
-def _without_extra_closers(text: str, rest: str) -> str:
-    """Cut ``text`` at the first closing bracket that nothing in it opened and that ``rest`` begins with."""
-    depth: list[str] = []
+def _open_quote(before: str) -> str:
+    """The quote of the string that a line's beginning ends in, empty if none, as in documentation, whose brackets are
+    the editor's. An apostrophe behind a letter begins none, and neither does that of a lifetime."""
+    if '"""' in before:
+        return ""
     quote = ""
+    for index, character in enumerate(before):
+        if quote:
+            if character == quote and before[index - 1] != "\\":
+                quote = ""
+        elif character in '"`' or (character == "'" and before[:index][-1:] in _BEFORE_STRING):
+            quote = character
+    return quote
+
+
+def _without_extra_closers(text: str, rest: str, quote: str) -> str:
+    """Cut ``text``, which begins in a string with ``quote`` if there is one, at the first closing bracket that nothing
+    in it opened and that ``rest`` begins with."""
+    depth: list[str] = []
     for index, character in enumerate(text):
         if quote:
             if character == quote and text[index - 1] != "\\":

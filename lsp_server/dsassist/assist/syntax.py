@@ -125,6 +125,8 @@ def breaks_syntax(site: Site, text: str, *, whole: bool = True) -> bool:
     if text.rstrip().endswith("\\") or last.startswith(_NEEDS_MORE):
         return False
     around = surroundings(site)
+    if around.kind == "docstring" and _LONG_QUOTE not in text:
+        return False  # prose, in documentation that may not be closed yet
     # where the line goes on behind the cursor, it is not the suggestion that has to make it whole
     base = around.errors if site.line_after.strip() else around.errors_without_line
     if base >= MOST_ERRORS:

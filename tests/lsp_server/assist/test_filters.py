@@ -153,6 +153,30 @@ def test_no_comma_comes_before_a_bracket_that_is_there(marked, raw, text):
     assert judge(here, shape_at(here), raw).text == text
 
 
+@pytest.mark.parametrize(
+    ("marked", "raw", "text"),
+    [
+        ('raise ValueError("is req|)\n', 'uired")', 'uired"'),
+        ("raise ValueError('is req|)\n", "uired (always)')", "uired (always)'"),
+        ('x = a.get("ref|)\n', 'usal", ""),', 'usal", ""'),
+        ('x = a.get("ref", |)\n', '"x)"),', '"x)"'),
+        ("x = f(don't(|)\n", "a))", "a"),
+        ('    """Say (it|)\n', "self) at once.", "self"),
+    ],
+)
+def test_brackets_behind_a_string_that_was_begun_are_not_closed_twice(marked, raw, text):
+    here = site(marked, path="a.py")
+    assert judge(here, shape_at(here), raw).text == text
+
+
+def test_prose_in_documentation_that_is_not_closed_breaks_nothing():
+    here = site(
+        'class A:\n    def f(self):\n        """Say it\n        in |\n        return self.a\n\n    b = 1\n', path="a.py"
+    )
+    assert surroundings(here).kind == "docstring"
+    assert not breaks_syntax(here, "the approval item's (only) order.")
+
+
 def test_a_block_is_completed_to_balance():
     here = site("function f(a) {\n  |\n", path="a.js")
     assert completed(here, "if (a) {\n    g(a);") == "if (a) {\n    g(a);\n  }"
