@@ -149,9 +149,9 @@ def breaks(moment: Moment, text: str) -> bool:
     closing = closing[: max(len(closing) - len(moment.closers), 0)] + moment.closers
     python = PurePath(path).suffix == ".py"
     bodies = (
-        ("", ",", ":", f"\n{indent}    pass", f":\n{indent}    pass", f"\n{indent}def x(): pass")
+        ("", ",", '"', ":", f"\n{indent}    pass", f":\n{indent}    pass", f"\n{indent}def x(): pass")
         if python
-        else ("", ",", ";", " {}")
+        else ("", ",", '"', "`", ";", " {}")
     )
     # a docstring that the typist has begun
     ways = [text + '"""'] if python else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dsassist.assist.shape import LOOP_LENGTH, Shape, enough
 from dsassist.assist.site import Site, indent_of
+from dsassist.assist.syntax import open_quote
 
 __all__ = ["REASONS", "Verdict", "judge"]
 
@@ -39,7 +40,6 @@ REASONS = {
 """Name of every reason and what it means."""
 
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
-_BEFORE_STRING = frozenset(" \t([{,=:+!?frbuFRBU")
 _QUOTES = "\"'`"
 _SPACE_LINES = re.compile(r"[ \t]+(?=\n)")
 
@@ -127,7 +127,7 @@ def _without_rest(before: str, text: str, rest: str) -> str:
         end = _first_unescaped(text, rest[0])
         return text if end < 0 else text[:end]
     if rest[0] in _CLOSERS:
-        kept = _without_extra_closers(text, rest, _open_quote(before))
+        kept = _without_extra_closers(text, rest, _quote_at_end(before))
         # what is listed on one line ends without a comma
         return kept.rstrip().removesuffix(",") if rest[0] in ")]" else kept
     return text[: -len(rest)].rstrip() if text.endswith(rest) else text
@@ -141,19 +141,11 @@ def _first_unescaped(text: str, quote: str) -> int:
     return next((i for i, c in enumerate(text) if c == quote and text[i - 1 : i] != "\\"), -1)
 
 
-def _open_quote(before: str) -> str:
-    """The quote of the string that a line's beginning ends in, empty if none, as in documentation, whose brackets are
-    the editor's. An apostrophe behind a letter begins none, and neither does that of a lifetime."""
-    if '"""' in before:
-        return ""
-    quote = ""
-    for index, character in enumerate(before):
-        if quote:
-            if character == quote and before[index - 1] != "\\":
-                quote = ""
-        elif character in '"`' or (character == "'" and before[:index][-1:] in _BEFORE_STRING):
-            quote = character
-    return quote
+def _quote_at_end(before: str) -> str:
+    """As ``open_quote``, but that code within a string (``{…}``) is code."""
+    quote = open_quote(before)
+    said = before.rpartition(quote)[2] if quote else ""
+    return "" if said.count("{") > said.count("}") else quote
 
 
 def _without_extra_closers(text: str, rest: str, quote: str) -> str:

@@ -18,7 +18,7 @@ from dsassist.assist.site import SUFFIX_WINDOW, Site, indent_of
 from dsassist.index.languages import language_of
 from dsassist.index.languages.base import count_errors
 
-__all__ = ["Surroundings", "breaks_syntax", "completed", "open_brackets", "surroundings"]
+__all__ = ["Surroundings", "breaks_syntax", "completed", "open_brackets", "open_quote", "surroundings"]
 
 WINDOW = 6_000
 """Code points of each side that are parsed: a few milliseconds."""
@@ -36,6 +36,8 @@ _HEADERS = re.compile(
 """Beginnings of lines that have a body."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "\"'`"
+_BEFORE_STRING = frozenset(" \t([{,=:+!?frbuFRBU")
+"""An apostrophe behind one of these begins a string."""
 _LONG_QUOTE = '"""'
 
 
@@ -139,7 +141,14 @@ def breaks_syntax(site: Site, text: str, *, whole: bool = True) -> bool:
 
     if errors(text) <= base:
         return False
-    return all(errors(text + ending) > base for ending in _endings(site, text, language.name))
+    if any(errors(text + ending) <= base for ending in _endings(site, text, language.name)):
+        return False
+    quote = open_quote(site.line_before + text + site.line_after)
+    if not quote or quote != open_quote(site.line_before):
+        return True
+    # a string that was begun before the cursor ends with the line, behind what stands there
+    line = text + site.line_after + quote
+    return count_errors(_parsed(parser, before + line + after[len(site.line_after) :]).root_node, MOST_ERRORS) > base
 
 
 def _endings(site: Site, text: str, language: str) -> list[str]:
@@ -221,6 +230,21 @@ def _looks_inside(head: str, path: str) -> bool:
     parts, parser = head.split(_LONG_QUOTE), language.parser(path)
     outside, inside = (count_errors(_parsed(parser, '""'.join(parts[turn::2])).root_node) for turn in (0, 1))
     return inside < outside
+
+
+def open_quote(before: str) -> str:
+    """The quote of the string that a line's beginning ends in, empty if none, as in documentation, whose brackets are
+    the editor's. An apostrophe behind a letter begins none, and neither does that of a lifetime."""
+    if '"""' in before:
+        return ""
+    quote = ""
+    for index, character in enumerate(before):
+        if quote:
+            if character == quote and before[index - 1] != "\\":
+                quote = ""
+        elif character in '"`' or (character == "'" and before[:index][-1:] in _BEFORE_STRING):
+            quote = character
+    return quote
 
 
 def _parsed(parser: Parser, text: str) -> Tree:

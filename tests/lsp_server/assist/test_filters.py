@@ -162,11 +162,19 @@ def test_no_comma_comes_before_a_bracket_that_is_there(marked, raw, text):
         ('x = a.get("ref", |)\n', '"x)"),', '"x)"'),
         ("x = f(don't(|)\n", "a))", "a"),
         ('    """Say (it|)\n', "self) at once.", "self"),
+        ('x = f"{a.|}\n', 'b}"', "b"),
     ],
 )
 def test_brackets_behind_a_string_that_was_begun_are_not_closed_twice(marked, raw, text):
     here = site(marked, path="a.py")
     assert judge(here, shape_at(here), raw).text == text
+
+
+def test_code_within_a_string_that_is_not_closed_breaks_nothing():
+    here = site(
+        'def f(a):\n    if a:\n        raise E(\n            f"no: {a.|}\n        )\n    return 1\n', path="a.py"
+    )
+    assert not breaks_syntax(here, "code")
 
 
 def test_prose_in_documentation_that_is_not_closed_breaks_nothing():
