@@ -262,6 +262,10 @@ class Builder:
             roots.update(bases)
         receivers: dict[int, int] = self.extra.get("receivers", {})
         roots.update(receivers.values())
+        seen: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
+            key: self.extra[key] for key in ("used", "labels") if key in self.extra
+        }
+        roots.update(expr for scopes in seen.values() for pairs in scopes.values() for expr, _ in pairs)
         is_needed = needed(exprs, roots)
         # Parts are always older than the whole, so one pass in order renumbers everything.
         new = [-1] * (len(exprs) + 1)
@@ -286,6 +290,10 @@ class Builder:
             self.extra["decorated"] = {symbol: new[expr] for symbol, expr in self.decorated.items()}
         if receivers:
             self.extra["receivers"] = {scope: new[expr] for scope, expr in receivers.items()}
+        for key, scopes in seen.items():
+            self.extra[key] = {
+                scope: tuple((new[expr], name) for expr, name in pairs) for scope, pairs in scopes.items()
+            }
 
     def finish(self) -> Facts:
         """Look every name up and give the facts."""

@@ -37,7 +37,7 @@ __all__ = [
     "widen",
 ]
 
-SCHEMA = 7
+SCHEMA = 8
 """Raised whenever the packed form or the meaning of a fact changes; an index with another number is built anew."""
 
 

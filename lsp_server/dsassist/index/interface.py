@@ -117,7 +117,7 @@ def _frame(facts: Facts) -> Any:
     return (
         [tuple(facts.imports[star]) for star in facts.stars],
         facts.exports is None,
-        sorted((key, repr(value)) for key, value in facts.extra.items() if key != "all"),
+        sorted((key, repr(value)) for key, value in facts.extra.items() if key not in ("all", "labels")),
     )
 
 

@@ -26,6 +26,7 @@ from typing import Any
 __all__ = [
     "CONTAINERS",
     "MAPPINGS",
+    "POINTERS",
     "TRANSPARENT",
     "Type",
     "Types",
@@ -34,6 +35,7 @@ __all__ = [
     "element",
     "gather",
     "join",
+    "pointed",
     "replace",
 ]
 
@@ -53,9 +55,8 @@ CONTAINERS = frozenset(
         "AsyncGenerator", "Reversible", "KeysView", "ValuesView", "Queue", "WeakSet", "ContextManager",
         "AsyncContextManager", "AbstractContextManager", "AbstractAsyncContextManager", "Array", "ReadonlyArray", "Vec",
         "VecDeque", "HashSet", "BTreeSet", "ArrayList", "LinkedList", "TreeSet", "LinkedHashSet", "Stream", "vector",
-        "span",
-        "Option", "Optional", "Box", "Rc", "Arc", "RefCell", "Mutex", "RwLock", "Cell", "unique_ptr", "shared_ptr",
-        "weak_ptr", "optional", "slice", "IteratorReturn",
+        "span", "Option", "Result", "Optional", "Box", "Rc", "Arc", "RefCell", "Mutex", "RwLock", "Cell", "unique_ptr",
+        "shared_ptr", "weak_ptr", "make_unique", "make_shared", "optional", "slice", "IteratorReturn",
     }
 )  # fmt: skip
 MAPPINGS = frozenset(
@@ -72,6 +73,9 @@ TRANSPARENT = frozenset(
         "Mapped",
     }
 )  # fmt: skip
+
+POINTERS = frozenset({"Box", "Rc", "Arc", "unique_ptr", "shared_ptr", "make_unique", "make_shared"})
+"""Of the containers, those whose members are those of what they hold."""
 
 _VALUES = frozenset({"get", "pop", "setdefault", "__getitem__", "getOrDefault", "put", "at"})
 _SAME = frozenset(
@@ -158,6 +162,14 @@ def element(item: Type) -> Types | None:
             return first
         return ()
     return None
+
+
+def pointed(item: Type) -> Types:
+    """What a pointer points to; nothing, where the type is no pointer."""
+    if item[0] != "b" or not item[2] or item[1].rpartition(".")[2] not in POINTERS:
+        return ()
+    held: Types = item[2][0]
+    return held
 
 
 def builtin_method(owner: Type, method: str) -> Types:

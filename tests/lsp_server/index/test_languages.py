@@ -332,3 +332,63 @@ def test_typescript_unions_are_told_apart_by_literals(workspace: Any) -> None:
     workspace.index.update()
     assert workspace.references("a.ts", 2, "item") == ["a.ts:2", "a.ts:4", "a.ts:7"]
     assert workspace.references("a.ts", 1, "item") == ["a.ts:1", "a.ts:9"]
+
+
+def test_java_inherited_members_know_what_the_class_gave_its_base(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a/Base.java": "package a;\npublic abstract class Base<T> { protected T held; public T get() { return held; } }\n",
+            "a/Item.java": "package a;\npublic class Item { public int n; public Item next() { return this; } }\n",
+            "a/Leaf.java": """
+                package a;
+                public class Leaf extends Base<Item> {
+                    void f() { held.n = 1; get().n = 2; }
+                    void g() { get().next().n++; this.held.n = 3; }
+                }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a/Item.java", 2, "n") == [
+        "a/Item.java:2", "a/Leaf.java:3", "a/Leaf.java:3", "a/Leaf.java:4", "a/Leaf.java:4",
+    ]  # fmt: skip
+
+
+def test_java_cases_see_the_constants_of_what_is_switched_on(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Mode.java": "enum Mode { ON, OFF }\n",
+            "Use.java": """
+                class Use {
+                    static final int LIMIT = 3;
+                    int f(Mode m, int n) {
+                        switch (m) { case ON: break; case OFF: return 1; default: }
+                        switch (n) { case LIMIT: return 2; default: }
+                        return switch (m) { case ON, OFF -> 3; };
+                    }
+                }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("Mode.java", 1, "ON") == ["Mode.java:1", "Use.java:4", "Use.java:6"]
+    assert workspace.references("Use.java", 2, "LIMIT") == ["Use.java:2", "Use.java:5"]
+
+
+def test_go_channels_give_what_is_sent(workspace: Any) -> None:
+    workspace.write(
+        {
+            "go.mod": "module example.com/m\n",
+            "a.go": """
+                package m
+                type Item struct { Name string }
+                func f(in <-chan Item) {
+                    out := make(chan Item)
+                    x := <-out
+                    _ = x.Name + (<-in).Name
+                }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a.go", 2, "Name") == ["a.go:2", "a.go:6", "a.go:6"]

@@ -277,3 +277,24 @@ def test_self_as_a_type_is_the_class_around(workspace: Any) -> None:
     workspace.index.update()
     assert workspace.references("m.py", 8, "done") == ["m.py:6", "m.py:8"]
     assert workspace.references("m.py", 11, "mine") == ["m.py:11", "m.py:12"]
+
+
+def test_a_case_tells_what_the_subject_is(workspace: Any) -> None:
+    workspace.write(
+        {
+            "a.py": """
+                class A:
+                    def go(self): ...
+                class B:
+                    def go(self): ...
+                def f(it):
+                    match it:
+                        case A(): it.go()
+                        case B() as other: other.go(); it.go()
+                        case _: it.go()
+            """
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("a.py", 2, "go") == ["a.py:2", "a.py:7"]
+    assert workspace.references("a.py", 4, "go") == ["a.py:4", "a.py:8", "a.py:8"]

@@ -175,3 +175,73 @@ def test_rust_modules_in_line_are_reached_from_other_files(workspace: Any) -> No
         "src/kinds.rs:1", "src/lib.rs:3", "src/user.rs:1", "src/user.rs:2", "tests/it.rs:1", "tests/it.rs:2",
     ]  # fmt: skip
     assert workspace.references("src/user.rs", 2, "Own") == ["src/lib.rs:3", "src/user.rs:1", "src/user.rs:2"]
+
+
+def test_rust_what_options_results_and_boxes_hold(workspace: Any) -> None:
+    workspace.write(
+        {
+            "Cargo.toml": CARGO,
+            "src/lib.rs": """
+                pub struct S { pub side: f64 }
+                impl S { fn new() -> Result<S, String> { Ok(S { side: 1.0 }) } }
+                fn f(v: Vec<Box<S>>, r: Result<S, String>) -> Option<f64> {
+                    if let Some(x) = v.first() { x.side; }
+                    match S::new() { Ok(k) => k.side, Err(_) => 0.0 };
+                    S::new()?.side;
+                    r.unwrap().side;
+                    v.get(0).unwrap().side;
+                    let shared = std::sync::Arc::new(S { side: 2.0 });
+                    Some(shared.side)
+                }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("src/lib.rs", 1, "side") == [
+        f"src/lib.rs:{line}" for line in (1, 2, 4, 5, 6, 7, 8, 9, 10)
+    ]
+
+
+def test_cpp_names_that_using_shows(workspace: Any) -> None:
+    workspace.write(
+        {
+            "widget.hpp": "namespace ui { class Widget { public: void draw(); int width; }; void free_one(); }\n",
+            "all.cpp": """
+                #include "widget.hpp"
+                using namespace ui;
+                class Button : public Widget { void f() { this->width; draw(); } };
+                void g() { Widget w; w.draw(); free_one(); }
+            """,
+            "one.cpp": """
+                #include "widget.hpp"
+                using ui::Widget;
+                void h() { Widget w; w.draw(); free_one(); }
+            """,
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("widget.hpp", 1, "draw") == ["all.cpp:3", "all.cpp:4", "one.cpp:3", "widget.hpp:1"]
+    assert workspace.references("widget.hpp", 1, "width") == ["all.cpp:3", "widget.hpp:1"]
+    assert workspace.references("widget.hpp", 1, "free_one") == ["all.cpp:4", "widget.hpp:1"]
+    assert workspace.references("widget.hpp", 1, "Widget") == [
+        "all.cpp:3", "all.cpp:4", "one.cpp:2", "one.cpp:3", "widget.hpp:1",
+    ]  # fmt: skip
+
+
+def test_cpp_members_through_smart_pointers(workspace: Any) -> None:
+    workspace.write(
+        {
+            "b.cpp": """
+                class B { public: void draw(); };
+                void f(std::unique_ptr<B> u, std::vector<std::shared_ptr<B>> all) {
+                    u->draw();
+                    auto v = std::make_unique<B>();
+                    v->draw();
+                    for (auto& one : all) one->draw();
+                    all[0]->draw();
+                }
+            """
+        }
+    )
+    workspace.index.update()
+    assert workspace.references("b.cpp", 1, "draw") == [f"b.cpp:{line}" for line in (1, 3, 5, 6, 7)]

@@ -126,7 +126,7 @@ class Evaluator(Names, Classes, Calls, Generics, Operators):
         if op == Op.CALL:
             return self.called(self.evaluate(module, a), module, b)
         if op == Op.GLOBAL:
-            return self.as_types(self.global_entities(module, module.names[a], b))
+            return self.global_types(module, module.names[a], b)
         if op == Op.SUBSCRIPT:
             alias = self.alias(module, a, b)
             return self.subscript(self.evaluate(module, a), module, b) if alias is None else alias

@@ -11,6 +11,7 @@ from dsassist.index.types import (
     Type,
     Types,
     join,
+    pointed,
 )
 
 __all__ = ["Classes"]
@@ -136,8 +137,8 @@ class Classes(Questions):
             return self.class_member(item[1], item[2], name)
         if tag == "U":
             return self.class_member(item[1], item[2], name, True)
-        if tag == "v":
-            held = self.bounds(item)
+        if tag in ("v", "b"):
+            held = self.bounds(item) if tag == "v" else pointed(item)
             return tuple(dict.fromkeys(member for kind in held for member in self.lookup(kind, name, seen_from)))
         if tag == "o":
             module = self.module(item[1])
@@ -167,6 +168,7 @@ class Classes(Questions):
                 out.append((("x", f"{item[1]}.{name}", ()),))
             elif tag == "b":
                 out.append((("B", item, name),))
+                out.append(self.member_types(pointed(item), name, seen_from))
             elif name == "__class__" and tag in ("i", "S"):
                 out.append((("c", *item[1:]),) if tag == "i" else (("Z", item[1], item[2]),))
             else:

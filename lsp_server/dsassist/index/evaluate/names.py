@@ -218,12 +218,23 @@ class Names(Questions):
 
     def global_entities(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
         """A bare name that its file does not bind: of the package, of a star import, of the language."""
+        return self._global(module, name, scope)[0]
+
+    def global_types(self, module: Module, name: str, scope: int) -> Types:
+        """Its types; of an inherited member, with the type variables that the class has given its bases."""
+        entities, receiver = self._global(module, name, scope)
+        if receiver is None:
+            return self.as_types(entities)
+        return join(self.bound(path, symbol, receiver) for _, path, symbol in entities)
+
+    def _global(self, module: Module, name: str, scope: int) -> tuple[tuple[Entity, ...], Type | None]:
+        """What the name denotes, and the class of which it is a member, if it is one."""
         for sibling in self.siblings(module):
             other = self.module(sibling)
             if other is not None and sibling != module.path:
                 symbol = other.members(0).get(name)
                 if symbol is not None and other.symbols[symbol].kind != Kind.IMPORT:
-                    return self.follow(sibling, symbol)
+                    return self.follow(sibling, symbol), None
         if module.language.class_names_nest:
             at = module.enclosing_class(scope)
             while at >= 0:
@@ -232,8 +243,12 @@ class Names(Questions):
                 for item in held:
                     found = self.lookup(item, name, module.path)
                     if found:
-                        return tuple(("s", *member) for member in found)
+                        return tuple(("s", *member) for member in found), item
                 at = module.enclosing_class(module.facts.scopes[at].parent)
+        return self._outside_classes(module, name, scope), None
+
+    def _outside_classes(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
+        if module.language.class_names_nest:
             for entity in self._of_namespace(module, name, scope):
                 return (entity,)
         for star in reversed(module.facts.stars):
@@ -247,9 +262,27 @@ class Names(Questions):
                 entities = self.exported(found_module.files, name)
                 if entities:
                     return entities
+        used = self._of_used(module, name, scope)
+        if used:
+            return used
         if module.language.builtin(name):
             return (("x", f"builtins.{name}", ()),)
         return self.seen_before(module, name)
+
+    def _of_used(self, module: Module, name: str, scope: int) -> tuple[Entity, ...]:
+        """A name that something shows in the scope: a namespace, or a member of one (C++'s ``using``); what is switched
+        on, its constants (Java's ``case``)."""
+        extra = module.facts.extra
+        shown: list[dict[int, tuple[tuple[int, str], ...]]] = [extra[key] for key in ("used", "labels") if key in extra]
+        while shown and scope >= 0:
+            for scopes in shown:
+                for expr, only in scopes.get(scope, ()):
+                    for item in self.evaluate(module, expr) if only in ("", name) else ():
+                        found = self.lookup(item, name, module.path)
+                        if found:
+                            return tuple(("s", *member) for member in found)
+            scope = module.facts.scopes[scope].parent
+        return ()
 
     def seen_before(self, module: Module, name: str) -> tuple[Entity, ...]:
         """A name that a header does not include anything for: its includers have seen it before."""

@@ -278,6 +278,23 @@ class _Walk(Braces):
             self.declared_elsewhere(symbol, name, False)
         return -1
 
+    def on_using_declaration(self, node: Node) -> int:
+        """``using namespace a::b;`` and ``using a::b::Name;``: names that are seen here without the rest."""
+        builder = self.builder
+        whole = any(child.type == "namespace" for child in node.children)
+        target = node.named_children[-1] if node.named_children else None
+        if target is None:
+            return -1
+        value = self.x(target)
+        if builder.scope_kinds[builder.scope] == ScopeKind.CLASS:
+            return -1  # a base's member, which is one of this class already
+        op, base, _ = builder.exprs[value] if value >= 0 else (-1, -1, -1)
+        if (whole and value >= 0) or op == Op.ATTR:
+            only = "" if whole else builder.text(target).rpartition(b"::")[2].decode("utf-8", "replace")
+            used = builder.extra.setdefault("used", {})
+            used[builder.scope] = (*used.get(builder.scope, ()), (value if whole else base, only))
+        return -1
+
     def on_template_declaration(self, node: Node) -> int:
         builder = self.builder
         for child in node.named_children:

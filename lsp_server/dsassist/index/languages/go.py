@@ -334,7 +334,8 @@ class _Walk(Braces):
             self.x(held)
 
     def on_unary_expression(self, node: Node) -> int:
-        return self.maybe(self.field(node, "operand"))
+        value = self.maybe(self.field(node, "operand"))
+        return self.builder.on(Op.ITERATE, value) if node.children[0].type == "<-" else value
 
     def on_pointer_type(self, node: Node) -> int:
         return self.parts(node)

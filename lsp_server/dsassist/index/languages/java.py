@@ -30,6 +30,8 @@ _BUILTINS = frozenset(
 
 class _Walk(Braces):
     blocks = frozenset({"block", "constructor_body", "switch_block_statement_group", "for_statement", "switch_rule"})
+    switched = -1
+    """What the innermost ``switch`` looks at."""
 
     def on_package_declaration(self, node: Node) -> int:
         self.builder.extra["package"] = self.builder.text(node.named_children[-1]).decode("utf-8", "replace")
@@ -261,6 +263,26 @@ class _Walk(Braces):
             self.variable(parts[1], Kind.VARIABLE, node, self.x(parts[0]))
             return -1
         return self.parts(node)
+
+    def on_switch_expression(self, node: Node) -> int:
+        outer = self.switched
+        self.switched = self.maybe(self.field(node, "condition"))
+        self.maybe(self.field(node, "body"))
+        self.switched = outer
+        return -1
+
+    def on_switch_label(self, node: Node) -> int:
+        """In ``case ON`` the constants of what is switched on are seen."""
+        builder = self.builder
+        names = node.named_children
+        if self.switched < 0 or not names or any(child.type != "identifier" for child in names):
+            return self.parts(node)
+        scope = builder.open(ScopeKind.BLOCK, node)
+        builder.extra.setdefault("labels", {})[scope] = ((self.switched, ""),)
+        for child in names:
+            builder.read(child)
+        builder.close()
+        return -1
 
     def on_lambda_expression(self, node: Node) -> int:
         builder = self.builder

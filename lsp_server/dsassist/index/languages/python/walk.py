@@ -381,6 +381,7 @@ class PythonWalk(Expressions):
                     self.block(child)
                 elif child.kind_id == self.k_case_pattern:
                     self.pattern(child, value)
+                    self.flow.update(self.matched(subject, child))
                 else:
                     self.x(child)
         self.flow = {
@@ -389,6 +390,18 @@ class PythonWalk(Expressions):
             if self.root_of(key) not in self.touched and key not in self.touched
         }
         self.touched |= touched
+
+    def matched(self, subject: Node | None, case: Node) -> dict[int, int]:
+        """What holds of the subject where ``case Class(…)`` fits."""
+        key = self.plain(subject) if subject is not None else -1
+        pattern = case.named_children[0] if case.named_children else case
+        if pattern.type == "as_pattern" and pattern.named_children:
+            pattern = pattern.named_children[0]
+            pattern = pattern.named_children[0] if pattern.named_children else pattern
+        if key < 0 or pattern.type != "class_pattern" or not pattern.named_children:
+            return {}
+        made = self.builder.expr(Op.INSTANCE, self.silent(pattern.named_children[0].named_children))
+        return {key: self.builder.expr(Op.MEMO, made, key)}
 
     def pattern(self, node: Node, value: int) -> None:
         """A case pattern: bare names are bound, dotted ones and classes are read."""

@@ -64,6 +64,10 @@ class Patterns(Uses):
             self.builder.close()
         return -1
 
+    def held(self, value: int) -> int:
+        """What an ``Option`` or ``Result`` holds. A container's method that gives one counts as giving that."""
+        return -1 if value < 0 else self.builder.expr(Op.MEMO, self.builder.expr(Op.ITERATE, value), value)
+
     def pattern(self, node: Node, value: int, kind: Kind, whole: Node, annotation: int = -1) -> None:
         """Lower-case names are bound, others are read."""
         builder = self.builder
@@ -84,7 +88,7 @@ class Patterns(Uses):
             head = self.field(node, "type")
             self.maybe(head)
             name = builder.text(head) if head is not None else b""
-            inner = builder.on(Op.ITERATE, value) if name in (b"Some", b"Ok") else -1
+            inner = self.held(value) if name in (b"Some", b"Ok") else -1
             for child in node.named_children:
                 if child != head:
                     self.pattern(child, inner, kind, whole)

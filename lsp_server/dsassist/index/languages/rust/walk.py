@@ -11,6 +11,12 @@ from dsassist.index.model import Kind, Op, Role, ScopeKind, SymbolFlag
 __all__ = ["RustWalk"]
 
 
+_HOLDING = frozenset({b"Some", b"Ok", b"Box::new", b"Rc::new", b"Arc::new", b"RefCell::new", b"Mutex::new"})
+_UNWRAPPING = frozenset(
+    {b"unwrap", b"expect", b"unwrap_or", b"unwrap_or_else", b"unwrap_or_default", b"cloned", b"copied"}
+)
+
+
 class RustWalk(Patterns):
     """See the module's docstring."""
 
@@ -264,14 +270,16 @@ class RustWalk(Patterns):
         if function is None:
             return self.parts(node)
         text = self.builder.text(function)
-        if (
-            text in (b"Some", b"Ok", b"Box::new", b"Rc::new", b"Arc::new", b"RefCell::new", b"Mutex::new")
-            and arguments is not None
-        ):
+        if b"::".join(text.split(b"::")[-2:]) in _HOLDING and arguments is not None:
             self.x(function)
             values = [self.x(child) for child in arguments.named_children]
             return self.builder.expr(Op.BUILTIN, "Box", (values[0],)) if values else -1
-        return self.call(self.x(function), arguments)
+        callee = self.x(function)
+        result = self.call(callee, arguments)
+        op, receiver, _ = self.builder.exprs[callee] if callee >= 0 else (-1, -1, -1)
+        if op == Op.ATTR and text.rpartition(b".")[2] in _UNWRAPPING:
+            return self.builder.expr(Op.MEMO, result, receiver)  # see ``held``
+        return result
 
     def on_generic_function(self, node: Node) -> int:
         function = self.field(node, "function")
@@ -342,8 +350,7 @@ class RustWalk(Patterns):
     on_unary_expression = on_dynamic_type
 
     def on_try_expression(self, node: Node) -> int:
-        value = self.parts(node)
-        return self.builder.union([self.builder.on(Op.ITERATE, value)])
+        return self.held(self.parts(node))
 
     def on_index_expression(self, node: Node) -> int:
         values = [self.x(child) for child in node.named_children]
