@@ -116,21 +116,8 @@ class _Numbers(NamedTuple):
         )  # fmt: skip
         since, more = self.occurrences_from, self.more_occurrences
         for (
-            name,
-            scope,
-            kind,
-            flags,
-            at,
-            start,
-            end,
-            head,
-            doc,
-            doc_end,
-            bodies,
-            annotation,
-            values,
-            parameters,
-        ) in rows:
+            name, scope, kind, flags, at, start, end, head, doc, doc_end, bodies, annotation, values, parameters,
+        ) in rows:  # fmt: skip
             if bodies:
                 bodies = tuple([scopes[body] for body in bodies])
                 expect(_GONE not in bodies)
