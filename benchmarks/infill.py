@@ -94,18 +94,21 @@ def passes(task: dict[str, Any], completion: str) -> bool:
 class Ours:
     """Our engine, as ``dsassist serve`` runs it."""
 
-    def __init__(self, model: Transformer, loaded: LoadedModel, typed: int = 0) -> None:
-        self._engine, self._typed = Engine(model, loaded.tokenizer), typed
+    def __init__(self, model: Transformer, loaded: LoadedModel, typed: int = 0, *, passed: bool = False) -> None:
+        self._engine, self._typed, self._passed = Engine(model, loaded.tokenizer), typed, passed
 
     def complete(self, built: BuiltPrompt, max_tokens: int, stop: tuple[str, ...]) -> str:
-        """The text that fills the gap. With ``typed``, the suffix comes from the prompt so many tokens earlier."""
+        """The text that fills the gap. With ``typed``, the suffix comes from the prompt so many tokens earlier: they
+        were not there yet, or, ``passed``, the cursor stood before them."""
         assert built.suffix is not None
         if not self._typed:
             return self._ask(Request(built.tokens, max_tokens=max_tokens, stop=stop))
         start, end = built.suffix
         less = min(self._typed, start - 2)  # the first token and the one before the suffix are of the template
-        earlier = [*built.tokens[: start - 1 - less], *built.tokens[start - 1 :]]
-        self._ask(Request(earlier, max_tokens=0, suffix=(start - less, end - less)))
+        before, template, after = built.tokens[: start - 1], built.tokens[start - 1], built.tokens[start:]
+        later = before[len(before) - less :] if self._passed else []
+        earlier = [*before[: len(before) - less], template, *later, *after]
+        self._ask(Request(earlier, max_tokens=0, suffix=(start - less, end - less + len(later))))
         request = Request(built.tokens, max_tokens=max_tokens, stop=stop, suffix=built.suffix, reuse_suffix=True)
         return self._ask(request)
 
@@ -156,11 +159,13 @@ def main() -> int:
         return 2
     model = Transformer(loaded.config, loaded.tensors, torch.device("cpu"))
     ours, reused = Ours(model, loaded), Ours(model, loaded, options.typed)
+    passed_by = Ours(model, loaded, options.typed, passed=True)
     path = store.require_source(store.resolve(options.model))
     peer = LlamaCpp(path, context=_CONTEXT, threads=torch.get_num_threads())
     engines: dict[str, Callable[[BuiltPrompt, int, tuple[str, ...]], str]] = {
         "ours": ours.complete,
         "reused": reused.complete,
+        "passed_by": passed_by.complete,
         "peer": lambda built, *rest: str(peer.ask(built.tokens, *rest)["text"]),
     }
     exact, passed = dict.fromkeys(engines, 0), dict.fromkeys(engines, 0)
@@ -197,7 +202,9 @@ def main() -> int:
             "max_tokens": options.max_tokens,
             "typed": options.typed,
         },
-        figures=figures | {"same_answer": same["peer"] / n, "reused_same_answer": same["reused"] / n, "n": n},
+        figures=figures
+        | {"same_answer": same["peer"] / n, "reused_same_answer": same["reused"] / n}
+        | {"passed_by_same_answer": same["passed_by"] / n, "n": n},
         ratios={"time": seconds["peer"] / seconds["ours"]},
         packages=("torch", "llama-cpp-python"),
     )

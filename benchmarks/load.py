@@ -27,7 +27,7 @@ from dsassist.assist.site import Site
 from dsassist.backend.local import LocalBackend
 from dsassist.backend.types import CompletionRequest
 from dsassist.errors import BackendError
-from dsassist.settings import Settings
+from dsassist.settings import EngineSettings, Settings
 from dsassist_model.paths import engine_files
 
 EDITORS = 16
@@ -123,10 +123,10 @@ async def throughput(backend: LocalBackend, work: list[list[CompletionRequest]])
 
 
 async def measure(
-    texts: list[tuple[str, str]], seconds: float, seed: int
+    texts: list[tuple[str, str]], seconds: float, seed: int, cache_megabytes: int
 ) -> tuple[list[Editor], list[float], float, float]:
     """Editors, memory, and requests a second together and one by one."""
-    settings = Settings()
+    settings = Settings(engine=EngineSettings(cache_megabytes=cache_megabytes))
     backend = LocalBackend(settings)
     await backend.start()
     first = next(requests(*texts[0], random.Random(seed)))
@@ -158,6 +158,7 @@ def main() -> None:
     """Run and report."""
     parser = arguments(__doc__, source="where the edited files come from; the standard library by default")
     parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--cache-megabytes", type=int, default=EDITORS * 48, help="the engine's cache")
     options = parser.parse_args()
     seconds = min(options.seconds, 25) if options.quick else options.seconds
     rng, texts = random.Random(options.seed), []
@@ -165,7 +166,7 @@ def main() -> None:
         texts.append((path.read_text(encoding="utf-8", errors="replace"), path.name))
         if len(texts) == EDITORS:
             break
-    editors, memory, together, alone = asyncio.run(measure(texts, seconds, options.seed))
+    editors, memory, together, alone = asyncio.run(measure(texts, seconds, options.seed, options.cache_megabytes))
     tails = [_p95(editor.milliseconds) for editor in editors if editor.milliseconds]
     every = [value for editor in editors for value in editor.milliseconds]
     for message in sorted({error for editor in editors for error in editor.errors}):
@@ -187,6 +188,7 @@ def main() -> None:
     # fairness is 1 where the slowest editor waits no longer than the median one, and 0.5 where it waits twice as long
     ratios = {"throughput": together / alone, "fairness": statistics.median(tails) / max(tails)}
     inputs = {"editors": len(texts), "seconds": seconds, "tokens": TOKENS, "seed": options.seed}
+    inputs["cache_megabytes"] = options.cache_megabytes
     report("load", inputs=inputs, figures=figures, ratios=ratios)
 
 

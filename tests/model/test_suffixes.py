@@ -56,6 +56,22 @@ def test_what_differs_too_much_is_read_anew(engines: Any, change: str) -> None:
     assert ask(engines, engine, before, after, reuse_suffix=True).last.details["prompt_tokens_reused"] == 0
 
 
+@pytest.mark.parametrize("lines", [1, -1])
+def test_a_cursor_that_went_down_or_up_takes_the_end(engines: Any, lines: int) -> None:
+    """With one layer nothing is lost, as above."""
+    whole = [f"step_{n} = step(state, {n * 7919})\n" for n in range(8)]
+    typing, exact = engines.make(), engines.make()
+    ask(engines, typing, "".join(whole[:3]) + "now", "".join(whole[3:]))
+    before, after = "".join(whole[: 3 + lines]) + "now", "".join(whole[3 + lines :])
+    reused = ask(engines, typing, before, after, reuse_suffix=True, logprobs=True)
+    anew = ask(engines, exact, before, after, logprobs=True)
+    told = [next(v for piece in asked.pieces for v in piece.logprobs) for asked in (reused, anew)]
+    assert told[0] == pytest.approx(told[1], abs=2e-2)
+    details = reused.last.details
+    assert details["prompt_tokens_reused"] >= 4 * FEWEST_TOKENS
+    assert details["prompt_tokens_reused"] + details["prompt_tokens_cached"] < details["prompt_tokens"]
+
+
 def test_what_was_taken_over_stays_out_of_the_tree(engines: Any) -> None:
     engine = engines.make()
     ask(engines, engine, BEFORE[:-4])
@@ -96,7 +112,7 @@ def test_a_session_keeps_its_newest(engines: Any) -> None:
     kept.keep([99] * (size + 3), (3, size + 3), pages, session="other")
     for first in range(MOST_OF_SESSION + 1):
         kept.keep([first] * (size + 3), (3, size + 3), pages, session="one")
-    found = [kept.find([first] * (size + 3), (3, size + 3)) for first in range(MOST_OF_SESSION + 1)]
+    found = [bool(kept.find([first] * (size + 3), (3, size + 3))) for first in range(MOST_OF_SESSION + 1)]
     assert found == [False] + [True] * MOST_OF_SESSION
     assert kept.find([99] * (size + 3), (3, size + 3))
 

@@ -4,14 +4,18 @@ In prefix, suffix, middle order whatever is typed moves the suffix, and its keys
 it: exactly, all of it would be read anew with every key. A request that allows it gets the suffix of an earlier prompt
 instead, whose beginning differs by a few tokens: values as they were, keys turned to their new places (a rotary key at
 ``p`` becomes the one at ``p + d`` by turning it by ``d``). What is lost is what the suffix would have seen of those few
-tokens. Only suffixes that were computed exactly are kept, so losses never add up, and what was copied never gets into
-the prefix tree.
+tokens. A cursor that went some lines down or up has a suffix that ends as the earlier one did: that end is taken.
+
+Only suffixes that were computed exactly are kept, so losses never add up, and what was copied never gets into the
+prefix tree.
 """
 
 from __future__ import annotations
 
+import difflib
+import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +24,7 @@ from torch import Tensor
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_model.kv_pool import KVPool
 
-__all__ = ["MOST_CHANGED", "Span", "SuffixCache"]
+__all__ = ["MOST_CHANGED", "Found", "Span", "SuffixCache"]
 
 MOST_CHANGED = 48
 """Tokens that may have been typed and deleted since a suffix was computed."""
@@ -28,6 +32,8 @@ MOST_TOKENS = 8192
 """Of all kept suffixes together: sixteen editors' worth."""
 MOST_OF_SESSION = 2
 """Suffixes of one session, the newest: of the file that is edited and the one before."""
+MOST_COMPARED = 512
+"""Tokens behind the common beginning of two texts that are looked at one by one: some milliseconds."""
 FEWEST_TOKENS = 16
 """A shorter suffix is read as quickly as it is copied."""
 
@@ -43,6 +49,14 @@ class _Kept:
     """[L, kv heads, D, n] bfloat16, rotated to ``len(before)`` and on."""
     values: Tensor
     """[L, kv heads, n, D] bfloat16"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The last ``size`` tokens of a kept suffix."""
+
+    name: tuple[int, ...]
+    size: int
 
 
 class SuffixCache:
@@ -77,20 +91,30 @@ class SuffixCache:
             self._kept.popitem(last=False)
         return True
 
-    def find(self, tokens: Sequence[int], span: Span) -> bool:
-        """Whether the suffix at ``span`` of ``tokens`` is kept from a prompt that hardly differs before it."""
-        kept = self._kept.get(tuple(tokens[span[0] : span[1]]))
-        return kept is not None and _changed(kept.before, tokens[: span[0]]) <= MOST_CHANGED
+    def find(self, tokens: Sequence[int], span: Span) -> Found | None:
+        """The longest end of the suffix at ``span`` that is kept from a prompt which hardly differs before it."""
+        start, end = span
+        suffix, best = tuple(tokens[start:end]), None
+        for name, kept in reversed(self._kept.items()):
+            if name[-FEWEST_TOKENS:] != suffix[-FEWEST_TOKENS:]:
+                continue
+            size = _common(reversed(name), reversed(suffix))
+            # the token before a suffix belongs to the template: it stands elsewhere where the suffix begins elsewhere
+            old = [*kept.before[:-1], *name[: len(name) - size]]
+            new = [*tokens[: start - 1], *suffix[: len(suffix) - size]]
+            if (best is None or size > best.size) and _changed(old, new) <= MOST_CHANGED:
+                best = Found(name, size)
+        return best
 
-    def put(self, tokens: Sequence[int], span: Span, pages: Sequence[int]) -> None:
-        """Write what ``find`` found to ``pages``, turned to its new place."""
-        name = tuple(tokens[span[0] : span[1]])
-        kept = self._kept[name]
-        self._kept.move_to_end(name)
-        keys = self._turned(kept.keys, span[0] - len(kept.before))
-        at = 0
-        for page, place, count in _pieces(span[0], len(name), pages):
-            self._pool.store(page, place, keys[..., at : at + count], kept.values[..., at : at + count, :].float())
+    def put(self, found: Found, end: int, pages: Sequence[int]) -> None:
+        """Write what ``find`` found to ``pages``, turned to its new place before ``end``."""
+        kept, size = self._kept[found.name], found.size
+        self._kept.move_to_end(found.name)
+        cut, first = len(found.name) - size, end - size
+        keys = self._turned(kept.keys[..., cut:], first - len(kept.before) - cut)
+        values, at = kept.values[..., cut:, :].float(), 0
+        for page, place, count in _pieces(first, size, pages):
+            self._pool.store(page, place, keys[..., at : at + count], values[..., at : at + count, :])
             at += count
 
     def clear(self) -> None:
@@ -119,10 +143,17 @@ def _pieces(start: int, size: int, pages: Sequence[int]) -> list[tuple[int, int,
 
 
 def _changed(old: Sequence[int], new: Sequence[int]) -> int:
-    """Tokens of ``old`` and ``new`` behind what they have in common at their beginning."""
-    common = 0
-    for a, b in zip(old, new, strict=False):
-        if a != b:
-            break
-        common += 1
-    return len(old) + len(new) - 2 * common
+    """Tokens of ``old`` and ``new`` that the other lacks, in order; or of all behind their common beginning, where that
+    is much."""
+    common = _common(old, new)
+    old, new = old[common:], new[common:]
+    matched = 0
+    if max(len(old), len(new)) <= MOST_COMPARED:
+        matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+        matched = sum(block.size for block in matcher.get_matching_blocks())
+    return len(old) + len(new) - 2 * matched
+
+
+def _common(old: Iterable[int], new: Iterable[int]) -> int:
+    """How many tokens are the same before the first that is not."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
