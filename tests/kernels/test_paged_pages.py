@@ -96,7 +96,7 @@ def test_bounds_are_kept_for_full_pages_only(way: str, int8: bool) -> None:
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("heads", "kv_heads", "d"), SHAPES)
 def test_chosen_pages_are_those_of_the_definition(heads: int, kv_heads: int, d: int, int8: bool) -> None:
-    if cpu._library() is None:
+    if cpu.library() is None:
         pytest.skip("no compiler")
     cache = Cache(1000, heads, kv_heads, d, int8=int8)
     q, lengths = cache.queries[-1:], torch.tensor([1000], dtype=torch.int32)
@@ -109,7 +109,7 @@ def test_chosen_pages_are_those_of_the_definition(heads: int, kv_heads: int, d: 
 
 
 def test_each_query_chooses_for_itself_and_short_ones_read_all() -> None:
-    if cpu._library() is None:
+    if cpu.library() is None:
         pytest.skip("no compiler")
     cache = Cache(1000, 14, 2, 64, int8=False)
     choice = Choice(cache.bounds, 256, 990)
@@ -123,7 +123,7 @@ def test_each_query_chooses_for_itself_and_short_ones_read_all() -> None:
 
 
 def test_equal_bounds_fill_the_budget_and_no_more() -> None:
-    if cpu._library() is None:
+    if cpu.library() is None:
         pytest.skip("no compiler")
     cache = Cache(640, 4, 2, 64, int8=False)
     cache.bounds[:] = 1.0

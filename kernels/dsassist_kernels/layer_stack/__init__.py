@@ -112,7 +112,7 @@ class LayerStack:
         Raises:
             MemoryError: there is none for the scores.
         """
-        stack, linear, paged = (native.compiled(s) for s in (_SOURCE, products._SOURCE, attention._SOURCE))
+        stack, linear, paged = native.compiled(_SOURCE), products.library(), attention.library()
         assert stack is not None
         assert linear is not None
         assert paged is not None

@@ -11,12 +11,13 @@ from torch import Tensor
 from dsassist_kernels import native
 from dsassist_kernels.packed_linear.reference import ROWS, TILE, format_of_tile
 
-__all__ = ["activation_bytes", "available", "cheap_rows", "packed_linear", "packed_mlp", "rows"]
+__all__ = ["activation_bytes", "available", "cheap_rows", "library", "packed_linear", "packed_mlp", "rows"]
 
 _SOURCE = Path(__file__).with_name("cpu.c")
 
 
-def _library() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
+    """The compiled operations of this module, for those that call them from C too; None where they may not be used."""
     lib = native.compiled(_SOURCE)
     if lib is not None:
         native.signatures(lib, packed_linear="pppppppiiiif", packed_mlp="pppppppiiiiif", packed_rows="pppiii")
@@ -38,7 +39,7 @@ def packed_linear(
     x: Tensor, packed: Tensor, bias: Tensor | None, norm: Tensor | None, eps: float, residual: Tensor | None
 ) -> Tensor:
     """See ``dsassist_kernels.packed_linear``; float32 in and out."""
-    lib = _library()
+    lib = library()
     assert lib is not None
     x = x.contiguous()
     residual = residual.contiguous() if residual is not None else None
@@ -54,7 +55,7 @@ def packed_mlp(
     x: Tensor, gate_up: Tensor, down: Tensor, norm: Tensor | None, eps: float, residual: Tensor | None
 ) -> Tensor:
     """See ``dsassist_kernels.packed_linear``; float32 in and out."""
-    lib = _library()
+    lib = library()
     assert lib is not None
     x = x.contiguous()
     residual = residual.contiguous() if residual is not None else None
@@ -69,7 +70,7 @@ def packed_mlp(
 
 def rows(packed: Tensor, index: Tensor) -> Tensor:
     """See ``dsassist_kernels.packed_linear``."""
-    lib = _library()
+    lib = library()
     assert lib is not None
     k = packed.shape[1] * TILE
     y, index = torch.empty(len(index), k), index.contiguous()

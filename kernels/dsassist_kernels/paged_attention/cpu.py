@@ -13,7 +13,7 @@ from dsassist_kernels import native
 from dsassist_kernels.paged_attention import reference, sdpa
 from dsassist_kernels.paged_attention.reference import PAGE, Scales
 
-__all__ = ["FEW_QUERIES", "Choice", "attend", "rotate_and_store"]
+__all__ = ["FEW_QUERIES", "Choice", "attend", "library", "rotate_and_store"]
 
 FEW_QUERIES = 32
 """Without the compiled kernel, up to here each query is computed alone, which makes a draft's verification bitwise
@@ -26,7 +26,8 @@ LARGEST_HEAD = 256
 _SOURCE = Path(__file__).with_name("cpu.c")
 
 
-def _library() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
+    """The compiled operations of this module, for those that call them from C too; None where they may not be used."""
     lib = native.compiled(_SOURCE)
     if lib is not None:
         native.signatures(lib, rotate_and_store="p" * 11 + "i" * 4, attend_few="p" * 9 + "i" * 7 + "f")
@@ -62,7 +63,7 @@ def rotate_and_store(
     offset: Tensor | None = None,
 ) -> Tensor:
     """See ``dsassist_kernels.paged_attention.rotate_and_store``."""
-    lib = _library()
+    lib = library()
     if lib is None or not _known(keys, scales):
         return reference.rotate_and_store(qkv, cos, sin, slots, keys, values, heads, scales, bounds, offset)
     _, kv_heads, d, _ = keys.shape
@@ -84,7 +85,7 @@ def attend(
     lse: Tensor | None = None,
 ) -> Tensor:
     """See ``dsassist_kernels.paged_attention.attend``."""
-    lib = _library()
+    lib = library()
     t, heads, d = q.shape
     if lse is not None and not reports_lse(q, keys, scales):
         return reference.attend(q, keys, values, table, past, scales, lse)
@@ -109,7 +110,7 @@ def attend(
 
 def reports_lse(q: Tensor, keys: Tensor, scales: Scales | None) -> bool:
     """Whether the compiled kernel computes ``q``; elsewhere sums of exponentials come from the slow definition."""
-    return q.shape[0] <= FEW_QUERIES and _library() is not None and _known(keys, scales) and q.shape[2] <= LARGEST_HEAD
+    return q.shape[0] <= FEW_QUERIES and library() is not None and _known(keys, scales) and q.shape[2] <= LARGEST_HEAD
 
 
 def _known(keys: Tensor, scales: Scales | None) -> bool:
