@@ -57,7 +57,10 @@ PAUSES, QUICK_PAUSES = 40, 3
 FEWEST_PAUSES = 2
 """An edit in which the typist hardly ever thinks is left out."""
 HISTORY = ("click", "8.1.8", "8.2.1")
-PEER_FLAGS = ("--cache-reuse", "32", "-np", "1", "-c", "4096", "-b", "2048", "-ub", "512", "--metrics")
+PEER_FLAGS = ("--cache-reuse", "32", "-np", "1", "-c", "4096", "--metrics")
+PEER_BATCH = 128
+"""Tokens of one pass of llama-server. Between passes it notices that its client has gone; larger ones keep it busy with
+what nobody waits for."""
 
 
 class Side(Protocol):
@@ -253,7 +256,9 @@ def _asks(text: str, at: int) -> bool:
     return bool(text[:at].strip()) and set(line) <= AFTER_CURSOR
 
 
-async def measure(chosen: list[Edit], folder: Path, server: Path, model: str) -> tuple[Typed, Typed]:
+async def measure(
+    chosen: list[Edit], folder: Path, server: Path, model: str, peer_flags: tuple[str, ...]
+) -> tuple[Typed, Typed]:
     """All edits on both sides, in turn, each side going first every other time."""
     settings = Settings()
     settings = replace(settings, engine=replace(settings.engine, model=model))
@@ -265,7 +270,7 @@ async def measure(chosen: list[Edit], folder: Path, server: Path, model: str) ->
     transport = httpx.AsyncHTTPTransport(uds=str(files.socket))
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as metrics,
-        _llama_server(server, gguf) as url,
+        _llama_server(server, gguf, peer_flags) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as peer_metrics,
         _language_server(model) as client,
     ):
@@ -313,14 +318,14 @@ async def _language_server(model: str) -> AsyncIterator[LanguageClient]:
 
 
 @contextlib.asynccontextmanager
-async def _llama_server(server: Path, model: Path) -> AsyncIterator[str]:
+async def _llama_server(server: Path, model: Path, flags: tuple[str, ...]) -> AsyncIterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     threads = str(torch.get_num_threads())
     command = [str(server), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-t", threads, "-tb", threads]
     process = subprocess.Popen(
-        [*command, *PEER_FLAGS], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        [*command, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -351,6 +356,7 @@ def main() -> int:
     parser.add_argument("--history", nargs=3, metavar=("NAME", "OLD", "NEW"), default=HISTORY, help="releases on PyPI")
     parser.add_argument("--pauses", type=int, default=PAUSES, help="pauses that are measured, about")
     parser.add_argument("--llama-server", type=Path, help="the binary (else LLAMA_SERVER, else the one on PATH)")
+    parser.add_argument("--peer-batch", type=int, default=PEER_BATCH, help="tokens that llama-server reads at a time")
     parser.add_argument("--model", default=catalog.default_model().name)
     options = parser.parse_args()
     server = find_server(options.llama_server)
@@ -369,7 +375,8 @@ def main() -> int:
             pauses += measured
             chosen.append(edit)
     say(f"{len(chosen)} edits with {pauses} pauses")
-    ours, peer = asyncio.run(measure(chosen, folder.resolve(), server, options.model))
+    flags = (*PEER_FLAGS, "-b", str(options.peer_batch), "-ub", str(options.peer_batch))
+    ours, peer = asyncio.run(measure(chosen, folder.resolve(), server, options.model, flags))
     figures: dict[str, Any] = {}
     for name, side in (("", ours), ("peer_", peer)):
         waits, pauses = sorted(side.milliseconds) or [PATIENCE * 1000], len(side.decided)
@@ -389,7 +396,7 @@ def main() -> int:
         "edits": len(chosen),
         "pauses": len(ours.decided),
         "peer": f"llama-server {_version(server)}, same GGUF",
-        "peer_flags": " ".join(PEER_FLAGS),
+        "peer_flags": " ".join(flags),
         "threads": torch.get_num_threads(),
         "seed": options.seed,
     }
