@@ -207,10 +207,10 @@ class Engine:
         span, prompt = s.request.suffix, s.request.prompt
         if not s.request.reuse_suffix or span is None or s.far is not None or s.lease.tokens > span[0]:
             return
-        found, end = self.suffixes.find(prompt, span), span[1]
-        if found is not None and s.lease.tokens <= end - found.size and self._make_room(s, end):
-            self.suffixes.put(found, end, s.lease.pages)
-            s.skip = end - found.size, end
+        found = self.suffixes.find(prompt, span)
+        if found is not None and s.lease.tokens <= found.place and self._make_room(s, span[1]):
+            self.suffixes.put(found, s.lease.pages)
+            s.skip = found.place, found.place + found.size
             s.computed(s.lease.tokens)
 
     def _run(self, plan: Plan) -> None:

@@ -4,7 +4,8 @@ In prefix, suffix, middle order whatever is typed moves the suffix, and its keys
 it: exactly, all of it would be read anew with every key. A request that allows it gets the suffix of an earlier prompt
 instead, whose beginning differs by a few tokens: values as they were, keys turned to their new places (a rotary key at
 ``p`` becomes the one at ``p + d`` by turning it by ``d``). What is lost is what the suffix would have seen of those few
-tokens. A cursor that went some lines down or up has a suffix that ends as the earlier one did: that end is taken.
+tokens. The suffix of a cursor that went some lines down or up shares a run of lines with the earlier one: that run is
+taken.
 
 Only suffixes that were computed exactly are kept, so losses never add up, and what was copied never gets into the
 prefix tree.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,10 +54,14 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The last ``size`` tokens of a kept suffix."""
+    """A run of a kept suffix that stands in a new prompt."""
 
     name: tuple[int, ...]
+    first: int
+    """Where it begins in the kept suffix."""
     size: int
+    place: int
+    """Where it begins in the new prompt."""
 
 
 class SuffixCache:
@@ -92,28 +97,26 @@ class SuffixCache:
         return True
 
     def find(self, tokens: Sequence[int], span: Span) -> Found | None:
-        """The longest end of the suffix at ``span`` that is kept from a prompt which hardly differs before it."""
+        """The longest run of the suffix at ``span`` that is kept from a prompt which hardly differs before it."""
         start, end = span
-        suffix, best = tuple(tokens[start:end]), None
+        suffix, best = list(tokens[start:end]), None
         for name, kept in reversed(self._kept.items()):
-            if name[-FEWEST_TOKENS:] != suffix[-FEWEST_TOKENS:]:
+            run = difflib.SequenceMatcher(None, name, suffix, autojunk=False).find_longest_match()
+            if run.size < FEWEST_TOKENS or (best is not None and run.size <= best.size):
                 continue
-            size = _common(reversed(name), reversed(suffix))
             # the token before a suffix belongs to the template: it stands elsewhere where the suffix begins elsewhere
-            old = [*kept.before[:-1], *name[: len(name) - size]]
-            new = [*tokens[: start - 1], *suffix[: len(suffix) - size]]
-            if (best is None or size > best.size) and _changed(old, new) <= MOST_CHANGED:
-                best = Found(name, size)
+            old, new = [*kept.before[:-1], *name[: run.a]], [*tokens[: start - 1], *suffix[: run.b]]
+            if _changed(old, new) <= MOST_CHANGED:
+                best = Found(name, run.a, run.size, start + run.b)
         return best
 
-    def put(self, found: Found, end: int, pages: Sequence[int]) -> None:
-        """Write what ``find`` found to ``pages``, turned to its new place before ``end``."""
-        kept, size = self._kept[found.name], found.size
+    def put(self, found: Found, pages: Sequence[int]) -> None:
+        """Write what ``find`` found to ``pages``, turned to its new place."""
+        kept, part = self._kept[found.name], slice(found.first, found.first + found.size)
         self._kept.move_to_end(found.name)
-        cut, first = len(found.name) - size, end - size
-        keys = self._turned(kept.keys[..., cut:], first - len(kept.before) - cut)
-        values, at = kept.values[..., cut:, :].float(), 0
-        for page, place, count in _pieces(first, size, pages):
+        keys = self._turned(kept.keys[..., part], found.place - len(kept.before) - found.first)
+        values, at = kept.values[..., part, :].float(), 0
+        for page, place, count in _pieces(found.place, found.size, pages):
             self._pool.store(page, place, keys[..., at : at + count], values[..., at : at + count, :])
             at += count
 
@@ -154,6 +157,6 @@ def _changed(old: Sequence[int], new: Sequence[int]) -> int:
     return len(old) + len(new) - 2 * matched
 
 
-def _common(old: Iterable[int], new: Iterable[int]) -> int:
+def _common(old: Sequence[int], new: Sequence[int]) -> int:
     """How many tokens are the same before the first that is not."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
