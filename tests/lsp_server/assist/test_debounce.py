@@ -24,6 +24,9 @@ class Recorder:
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Completion]:
         yield Completion("return 1")
 
+    async def warm_up(self, request: CompletionRequest) -> None:
+        """There is nothing to warm."""
+
     async def sleep(self, seconds: float, *_: object) -> None:
         if seconds:
             self.waits.append(seconds)
