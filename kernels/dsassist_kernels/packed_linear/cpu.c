@@ -24,14 +24,14 @@ typedef struct {
   const activations *a, *h;
   const uint8_t *w;
   int64_t lines, chunk;
-  runs groups;
+  const runs *groups;
   int amx, failed;
 } gating;
 
 static void gate_piece(void *context, int64_t number) {
   gating *z = context;
   const activations *a = z->a;
-  int64_t part = number / z->groups.count, run = number % z->groups.count;
+  int64_t part = number / z->groups->count, run = number % z->groups->count;
   int64_t panels = (a->m + ROWS - 1) / ROWS, first = part * z->chunk, last = first + z->chunk < panels ? first + z->chunk : panels;
   int64_t from = first * ROWS, to = last * ROWS < a->m ? last * ROWS : a->m, size = z->chunk * ROWS * ROWS;
   int64_t stride = tile_bytes(z->lines) * (a->k / TILE);
@@ -41,7 +41,7 @@ static void gate_piece(void *context, int64_t number) {
     return;
   }
   begin(z->amx);
-  for (int64_t g = z->groups.first[run]; g < z->groups.first[run + 1]; g++) {
+  for (int64_t g = z->groups->first[run]; g < z->groups->first[run + 1]; g++) {
     for (int j = 0; j < 4; j++) block_product(z->w + (4 * g + j) * stride, z->lines, a, first, last, z->amx, out + j * size);
     for (int64_t row = from; row < to; row++) {
       for (int side = 0; side < 2; side++) {
@@ -63,8 +63,10 @@ int packed_mlp(const float *x, const float *norm, const uint8_t *wgu, const uint
   activations a = placed(scratch, m, k, lines), h = placed((char *)scratch + activation_bytes(m, k), m, i, down_lines);
   quantize(&a, x, norm, eps);
   int64_t panels = (m + ROWS - 1) / ROWS, chunk = panels_at_once(panels, k);
-  gating z = {&a, &h, wgu, lines, chunk, shared_out(i / GROUP, 4 * tile_bytes(lines) * (k / TILE)), use_amx(m), 0};
-  in_parallel(gate_piece, &z, (panels + chunk - 1) / chunk * z.groups.count);
+  runs groups;
+  share_blocks(&groups, i / GROUP, 4 * tile_bytes(lines) * (k / TILE));
+  gating z = {&a, &h, wgu, lines, chunk, &groups, use_amx(m), 0};
+  in_parallel(gate_piece, &z, (panels + chunk - 1) / chunk * groups.count);
   return z.failed ? -1 : multiply_rows(&h, wd, down_lines, 0, residual, y, k);
 }
 

@@ -576,23 +576,22 @@ typedef struct {
 } runs;
 
 /* `blocks` in runs of at least about 64 KB, each a share of what is left */
-static runs shared_out(int64_t blocks, int64_t block_bytes) {
+static void share_blocks(runs *r, int64_t blocks, int64_t block_bytes) {
   int64_t least = 65536 / block_bytes + 1, at = 0;
-  runs r = {0};
-  for (; at < blocks && r.count < MOST_RUNS; r.first[r.count] = at) {
+  r->first[0] = r->count = 0;
+  for (; at < blocks && r->count < MOST_RUNS; r->first[r->count] = at) {
     int64_t share = (blocks - at) / (2 * threads());
     at += share > least ? share : least;
-    r.count++;
+    r->count++;
   }
-  r.first[r.count] = blocks;
-  return r;
+  r->first[r->count] = blocks;
 }
 
 typedef struct {
   const activations *a;
   const uint8_t *w;
   int64_t lines, n, chunk;
-  runs blocks;
+  const runs *blocks;
   const float *bias, *residual;
   float *y;
   int amx, failed;
@@ -602,7 +601,7 @@ typedef struct {
 static void multiply_piece(void *context, int64_t number) {
   product *z = context;
   const activations *a = z->a;
-  int64_t part = number / z->blocks.count, run = number % z->blocks.count, k = a->k, n = z->n, stride = tile_bytes(z->lines) * (k / TILE);
+  int64_t part = number / z->blocks->count, run = number % z->blocks->count, k = a->k, n = z->n, stride = tile_bytes(z->lines) * (k / TILE);
   int64_t panels = (a->m + ROWS - 1) / ROWS, first = part * z->chunk, last = first + z->chunk < panels ? first + z->chunk : panels;
   int64_t from = first * ROWS, to = last * ROWS < a->m ? last * ROWS : a->m;
   float *out = own_memory((size_t)z->chunk * ROWS * ROWS * sizeof(float));
@@ -611,7 +610,7 @@ static void multiply_piece(void *context, int64_t number) {
     return;
   }
   begin(z->amx);
-  for (int64_t j = z->blocks.first[run]; j < z->blocks.first[run + 1]; j++) {
+  for (int64_t j = z->blocks->first[run]; j < z->blocks->first[run + 1]; j++) {
     block_product(z->w + j * stride, z->lines, a, first, last, z->amx, out);
     for (int64_t m = from; m < to; m++) {
       const float *v = out + (m - from) * ROWS, *b = z->bias ? z->bias + j * ROWS : 0;
@@ -629,8 +628,10 @@ static void multiply_piece(void *context, int64_t number) {
 static int multiply_rows(const activations *a, const uint8_t *w, int64_t lines, const float *bias, const float *residual, float *y,
                          int64_t n) {
   int64_t panels = (a->m + ROWS - 1) / ROWS, chunk = panels_at_once(panels, a->k);
-  product z = {a, w, lines, n, chunk, shared_out(n / ROWS, tile_bytes(lines) * (a->k / TILE)), bias, residual, y, use_amx(a->m), 0};
-  in_parallel(multiply_piece, &z, (panels + chunk - 1) / chunk * z.blocks.count);
+  runs blocks;
+  share_blocks(&blocks, n / ROWS, tile_bytes(lines) * (a->k / TILE));
+  product z = {a, w, lines, n, chunk, &blocks, bias, residual, y, use_amx(a->m), 0};
+  in_parallel(multiply_piece, &z, (panels + chunk - 1) / chunk * blocks.count);
   return z.failed ? -1 : 0;
 }
 
