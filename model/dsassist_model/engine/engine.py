@@ -356,12 +356,12 @@ class Engine:
 
     def _retire(self, s: Sequence) -> None:
         self._scheduler.running.remove(s)
-        span, kept = s.request.suffix, False
+        span, lasting = s.request.suffix, None
         if s.skip is not None:
             s.lease.tokens = min(s.lease.tokens, s.skip[0])  # what was copied, and what saw it, is for this answer only
         elif span is not None and s.far is None and s.lease.tokens >= span[1]:
-            kept = self.suffixes.keep(s.tokens, span, s.lease.pages, s.request.session)
-        self.cache.keep(s.lease, s.tokens, lasting=span[0] if span is not None and kept else None)
+            lasting = span[0] if self.suffixes.keep(s.tokens, span, s.lease.pages, s.request.session) else None
+        self.cache.keep(s.lease, s.tokens, lasting)
         c, told = self.counters, s.details()
         c.generated += s.generated
         c.drafted += s.drafted

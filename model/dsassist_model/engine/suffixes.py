@@ -35,6 +35,8 @@ MOST_OF_SESSION = 2
 """Suffixes of one session, the newest: of the file that is edited and the one before."""
 MOST_COMPARED = 512
 """Tokens behind the common beginning of two texts that are looked at one by one: some milliseconds."""
+KEPT_TYPE = torch.bfloat16
+"""Of kept keys and values: half the memory."""
 FEWEST_TOKENS = 16
 """A shorter suffix is read as quickly as it is copied."""
 
@@ -87,7 +89,7 @@ class SuffixCache:
         parts = [self._pool.load(*piece) for piece in _pieces(start, size, pages)]
         name = tuple(tokens[start:end])
         keys, values = torch.cat([k for k, _ in parts], -1), torch.cat([v for _, v in parts], -2)
-        self._kept[name] = _Kept(session, list(tokens[:start]), keys.bfloat16(), values.bfloat16())
+        self._kept[name] = _Kept(session, list(tokens[:start]), keys.to(KEPT_TYPE), values.to(KEPT_TYPE))
         self._kept.move_to_end(name)
         own = [name for name, kept in self._kept.items() if kept.session == session]
         for oldest in own[:-MOST_OF_SESSION]:
@@ -99,7 +101,10 @@ class SuffixCache:
     def find(self, tokens: Sequence[int], span: Span) -> Found | None:
         """The longest run of the suffix at ``span`` that is kept from a prompt which hardly differs before it."""
         start, end = span
-        suffix, best = list(tokens[start:end]), None
+        suffix, best = tuple(tokens[start:end]), None
+        same = self._kept.get(suffix)  # while one types: nothing is looked for, and no run is longer
+        if same is not None and _changed(same.before[:-1], tokens[: start - 1]) <= MOST_CHANGED:
+            return Found(suffix, 0, len(suffix), start)
         for name, kept in reversed(self._kept.items()):
             run = difflib.SequenceMatcher(None, name, suffix, autojunk=False).find_longest_match()
             if run.size < FEWEST_TOKENS or (best is not None and run.size <= best.size):
