@@ -25,9 +25,12 @@ from dsassist.backend.types import ContextFile
 if TYPE_CHECKING:
     from dsassist.index import AtCursor, ContextPiece
 
-__all__ = ["NOTHING", "Context", "Gatherer", "apart", "context_of", "lay_out"]
+__all__ = ["IMPORTS", "NOTHING", "Context", "Gatherer", "apart", "context_of", "lay_out"]
 
 logger = logging.getLogger(__name__)
+
+IMPORTS = r"(?:from|import|use|#include|export|require|const .*require)\b"
+"""How lines that import begin, as a regular expression."""
 
 BUDGET_SECONDS = 0.03
 """How long a keystroke waits for the index. A choice that comes later serves the next one."""
@@ -180,7 +183,7 @@ def apart(pieces: Sequence[ContextPiece]) -> list[ContextPiece]:
 
 
 _MERGE_MARK = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
-_IMPORT = re.compile(r"^[ \t]*(?:from|import|use|#include|export|require|const .*require)\b.*$", re.MULTILINE)
+_IMPORT = re.compile(rf"^[ \t]*{IMPORTS}.*$", re.MULTILINE)
 
 
 def _imports(site: Site) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from dsassist.assist.context import IMPORTS
 from dsassist.assist.site import Site
 
 __all__ = ["Diagnostic", "Diagnostics"]
@@ -20,7 +21,7 @@ MOST_AT_IMPORT = 4
 MESSAGE_CHARACTERS = 100
 KEPT = 100
 """Of a document."""
-_IMPORT = re.compile(r"\s*(?:from|import|use|#include|export|require|const .*require)\b")
+_IMPORT = re.compile(rf"\s*{IMPORTS}")
 _NAMED = re.compile(r"[\"'`‘“]\w+[\"'`’”]|\bundefined\b|cannot be resolved|could not find|cannot find")
 
 

@@ -235,7 +235,7 @@ def _looks_inside(head: str, path: str) -> bool:
 def open_quote(before: str) -> str:
     """The quote of the string that a line's beginning ends in, empty if none, as in documentation, whose brackets are
     the editor's. An apostrophe behind a letter begins none, and neither does that of a lifetime."""
-    if '"""' in before:
+    if _LONG_QUOTE in before:
         return ""
     quote = ""
     for index, character in enumerate(before):

@@ -17,15 +17,24 @@ from operator import itemgetter
 from typing import TypeVar
 
 from dsassist.index.chain import Chain, OpenCall
-from dsassist.index.nearby import BLOCK_LINES, LARGEST, NEAR_LINES, Nearby, likeness, member_places, names_near, places
+from dsassist.index.nearby import (
+    BLOCK_LINES,
+    COMMON,
+    LARGEST,
+    NEAR_LINES,
+    WORD_SIGN,
+    Nearby,
+    likeness,
+    member_places,
+    names_near,
+    places,
+)
 from dsassist.index.outline import Outline
 
 __all__ = ["Echo", "Use"]
 
 MOST_USES = 6
 _MOST_FILES = 24
-_COMMON = 400
-"""A name that so many files use leads nowhere."""
 _MOST_COUNTED = 4_000
 """Files, over all names: the commonest names say little about where to look."""
 _MOST_SEARCHED = 48 << 20
@@ -64,7 +73,6 @@ _STEM = 5
 _BEFORE_MEMBER = (b".", b"->", b"::")
 _DOTS_ALONE = (".py", ".pyi", ".js", ".jsx", ".mjs", ".ts", ".tsx", ".java", ".go")
 _THEN_MEMBER = re.compile(rb"(?:\(\))?(?:\.|->|::)([^\W\d]\w*)")
-_WORD_SIGN = re.compile(rb"\w")
 _DECLARES = re.compile(rb"\b(?:def|class|function|func|fn|interface|struct)\s+\Z")
 _MAKES = re.compile(rb"(?:self|this)\.\w+\s*(?::[^=\n]*)?=(?!=)")
 """A field that a class gives itself: that is how it is made, not how it is used."""
@@ -243,7 +251,7 @@ class Echo(Nearby):
         counted = 0
         for name, ids in sorted(self._store.files_with_each(sorted(names)), key=lambda found: len(found[1])):
             counted += len(ids)
-            if len(ids) > _COMMON or counted > _MOST_COUNTED:
+            if len(ids) > COMMON or counted > _MOST_COUNTED:
                 common.append(name)
                 continue
             for number in ids:
@@ -266,7 +274,7 @@ class Echo(Nearby):
 def _word_places(text: bytes, word: bytes) -> Iterator[int]:
     """Where a word that nothing lengthens to the left stands, the first few places."""
     if len(text) <= LARGEST:
-        found = (at for at in places(text, word) if not _WORD_SIGN.match(text, max(at - 1, 0), at))
+        found = (at for at in places(text, word) if not WORD_SIGN.match(text, max(at - 1, 0), at))
         yield from islice(found, _PLACES_A_FILE)
 
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from dsassist.index.outline import Outlines
 
-__all__ = ["BLOCK_LINES", "LARGEST", "NEAR_LINES", "Nearby", "likeness", "member_places", "names_near", "places"]
+__all__ = [
+    "BLOCK_LINES",
+    "COMMON",
+    "LARGEST",
+    "NEAR_LINES",
+    "WORD_SIGN",
+    "Nearby",
+    "likeness",
+    "member_places",
+    "names_near",
+    "places",
+]
 
 BLOCK_LINES = 32
 NEAR_LINES = 32
@@ -18,13 +29,13 @@ NEAR_LINES = 32
 LARGEST = 200_000
 """Bytes of a file that is looked at."""
 _MOST_NAMES = 40
-_COMMON = 400
+COMMON = 400
 """A name that so many files use leads nowhere."""
 _MOST_FILES = 12
 _KEPT_BYTES = 8 << 20
 """Of texts of files that were looked at last; what is kept with them takes about as much again."""
 
-_WORD_SIGN = re.compile(rb"\w")
+WORD_SIGN = re.compile(rb"\w")
 _LONG_NAME = re.compile(rb"[^\W\d]\w{2,}")
 
 
@@ -44,7 +55,7 @@ class Nearby(Outlines):
         if self._liked[:2] == (path, near):
             return self._liked[2]
         known = self._store.files_with_each([name.decode("utf-8", "replace") for name in sorted(near)])
-        few = sorted((ids for _, ids in known if 0 < len(ids) <= _COMMON), key=len)[:_MOST_NAMES]
+        few = sorted((ids for _, ids in known if 0 < len(ids) <= COMMON), key=len)[:_MOST_NAMES]
         weights: dict[str, float] = {}
         for ids in few:
             for number in ids:
@@ -137,5 +148,5 @@ def member_places(text: bytes, name: bytes, signs: Iterable[bytes]) -> Iterator[
     for sign in signs:
         for at in places(text, sign + name):
             place = at + len(sign)
-            if not _WORD_SIGN.match(text, place + len(name)):
+            if not WORD_SIGN.match(text, place + len(name)):
                 yield place

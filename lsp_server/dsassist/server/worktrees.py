@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 from dsassist.assist.changes import Hunk, Version, changed_places, pieces_near
 from dsassist.assist.site import Site
@@ -89,7 +88,7 @@ class Worktrees:
         versions: list[Version] = uncommitted(root, self._server.settings.index.exclude, buffers)
         return changed_places(versions)
 
-    def close(self) -> Any:
+    def close(self) -> None:
         """Look no more."""
         for timer in self._timers.values():
             timer.cancel()
