@@ -157,6 +157,11 @@ class State:
         self._derived_changed()
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing is stored: the workspace was not indexed before."""
+        return not self._rows
+
+    @property
     def _resolver(self) -> Resolver:
         """Loaded when something has to be resolved that no stored link tells."""
         if self._resolving is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 SCAN_SECONDS = 10.0
 """How long a question waits for the first look at the disk."""
+FIRST_SECONDS = 2.0
+"""How long questions wait for a workspace to be indexed that never was: a small one is whole by then, and of a large
+one the answers tell what they have not seen."""
 SETTLE_SECONDS = 60.0
 """How long a rename waits for the index to be whole."""
 QUIET_SECONDS = 0.2
@@ -51,6 +55,8 @@ class Folder:
         self.stopped = False
         self.updating = asyncio.Lock()
         self._sync = asyncio.Lock()
+        self._built = asyncio.Event()
+        self._patient_until = asyncio.get_running_loop().time() + FIRST_SECONDS if index.is_empty else 0.0
 
     def relative(self, file: Path) -> str | None:
         """The file's path in the index, None outside the folder."""
@@ -89,6 +95,10 @@ class Folder:
                 await asyncio.wait_for(self.scanned.wait(), SCAN_SECONDS)
             except TimeoutError:
                 logger.warning("%s: answering before the disk was looked at", self.root)
+        if not self.is_built:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._patient_until):
+                    await self._built.wait()
         if self.waiting or self._sync.locked():
             await self.synchronize()
 
@@ -112,9 +122,19 @@ class Folder:
         return found
 
     @property
+    def is_built(self) -> bool:
+        """False in the first seconds of a workspace that was not indexed before and is not yet."""
+        return self._built.is_set() or asyncio.get_running_loop().time() >= self._patient_until
+
+    def built(self) -> None:
+        """Nothing is left to be indexed, or it cannot be."""
+        self.scanned.set()
+        self._built.set()
+
+    @property
     def is_current(self) -> bool:
         """Does the index know the disk and every buffer as they are?"""
-        return self.scanned.is_set() and not self.waiting and not self._sync.locked()
+        return self.scanned.is_set() and self.is_built and not self.waiting and not self._sync.locked()
 
 
 class Indexes:
@@ -250,7 +270,7 @@ class Indexes:
                 report = await asyncio.to_thread(folder.index.update, on_progress, lambda: folder.stopped)
                 await asyncio.to_thread(folder.index.warm_up)
             finally:
-                folder.scanned.set()
+                folder.built()
                 progress.end()
         logger.info("%s: %s files, %s lines, %.2f s", folder.root, report.files, report.lines, report.seconds)
         for notice in report.notices:
