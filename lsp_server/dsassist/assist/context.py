@@ -152,7 +152,7 @@ class Gatherer:
 
 def context_of(files: tuple[ContextFile, ...], known: AtCursor, site: Site) -> Context:
     """Pieces of other files with what is ``known`` at the cursor of ``site``."""
-    names, sure = names_for(known)
+    names, sure = names_for(known, site)
     return Context(files, hints_for(known, site), around_for(known, site), names if sure else (), () if sure else names)
 
 

@@ -40,6 +40,9 @@ _SECRET_FILE = re.compile(
     r"(^|/)(\.env[^/]*|[^/]*\.(pem|key|p12|pfx)|id_[a-z0-9]+|credentials[^/]*|secrets?[^/]*)$", re.I
 )
 _NAME = re.compile(r"[^\W\d]\w*")
+_KEYWORD = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
+_FARTHEST = 2_000
+"""Characters behind the cursor in which a call has to end."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _HASH = frozenset({"python", "ruby", "shellscript", "toml", "yaml", "r", "julia", "perl", ""})
 
@@ -119,15 +122,33 @@ def _without_secrets(known: AtCursor) -> AtCursor:
     )
 
 
-def names_for(known: AtCursor) -> tuple[tuple[str, ...], bool]:
+def names_for(known: AtCursor, site: Site) -> tuple[tuple[str, ...], bool]:
     """What the name at the cursor may be, without what of it is typed already, and whether it can be nothing else:
-    every member of the receiver is known."""
-    typed = known.typed
-    names = [name for outline in known.members for name, _ in outline.members if name.startswith(typed)]
+    every member of the receiver is known, or every name that an argument can be given by."""
+    typed, sure = known.typed, known.keywords.sure
+    names = [name for outline in known.members for name, _ in outline.members]
+    if names:
+        sure = all(outline.complete for outline in known.members)
+    elif known.keywords.names:
+        given = set(_KEYWORD.findall(_rest_of_call(site.suffix)))
+        names = [name for name in known.keywords.names if name not in given]
+    names = [name for name in names if name.startswith(typed)]
     if not names or typed in names or len(names) > MOST_GUIDING:
         return (), False
-    sure = all(outline.complete for outline in known.members)
     return tuple(dict.fromkeys(name[len(typed) :] for name in names)), sure
+
+
+def _rest_of_call(after: str) -> str:
+    """The arguments that stand behind the cursor already."""
+    depth = 0
+    for at, letter in enumerate(after[:_FARTHEST]):
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+            if depth < 0:
+                return after[:at]
+    return ""
 
 
 def with_hints(prefix: str, site: Site, lines: tuple[str, ...], around: Around | None, room: int) -> str:

@@ -47,6 +47,12 @@ class OpenCall:
     """Which argument is being written, from 0, keyword arguments counted."""
     keyword: str
     """Its name where it is given by name."""
+    begun: str = ""
+    """What of it stands before the cursor."""
+    given: tuple[str, ...] = ()
+    """The names of those before it that are given by name."""
+    spread: bool = False
+    """Whether one before it stands for several (``*items``)."""
 
 
 def receiver_before(before: str) -> tuple[Chain | None, str]:
@@ -126,7 +132,8 @@ def open_calls(before: str, most: int = 3) -> tuple[OpenCall, ...]:
     """Calls that are open at the end of ``before``, the innermost first."""
     text = before[-_FARTHEST:]
     found: list[OpenCall] = []
-    depth, commas, keyword, end = 0, 0, "", len(text)
+    depth, end = 0, len(text)
+    arguments: list[str] = []  # of the bracket that is looked for, the last first
     at = len(text) - 1
     while at >= 0 and len(found) < most:
         letter = text[at]
@@ -138,18 +145,19 @@ def open_calls(before: str, most: int = 3) -> tuple[OpenCall, ...]:
             else:
                 callee = _chain(text[:at]) if letter == "(" and _WORD.search(text[:at].rstrip()[-80:]) else None
                 if callee is not None and not _defines(text[:at]):
-                    keyword = keyword or _keyword(text[at + 1 : end])
-                    found.append(OpenCall(callee, commas, keyword))
-                commas, keyword, end = 0, "", at
+                    begun, *before = *arguments, text[at + 1 : end]
+                    given = tuple(filter(None, map(_keyword, reversed(before))))
+                    spread = any(argument.lstrip().startswith("*") for argument in before)
+                    found.append(OpenCall(callee, len(before), _keyword(begun), begun, given, spread))
+                arguments, end = [], at
         elif letter == "," and not depth:
-            if not commas:
-                keyword = _keyword(text[at + 1 : end])
-            commas += 1
+            arguments.append(text[at + 1 : end])
+            end = at
         elif letter in "\"'`":
             at = text.rfind(letter, 0, at)
             if at < 0:
                 break
-        elif letter == "\n" and not depth and not commas and _starts_statement(text[at + 1 :]):
+        elif letter == "\n" and not depth and not arguments and _starts_statement(text[at + 1 :]):
             break
         at -= 1
     return tuple(found)

@@ -17,6 +17,7 @@ from itertools import accumulate
 from dsassist.index.chain import Chain, inside_text, open_calls, receiver_before
 from dsassist.index.echo import Echo, Use
 from dsassist.index.facts import Import, Occurrences
+from dsassist.index.keywords import Keywords, KeywordsAt
 from dsassist.index.model import Kind, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.outline import Outline
@@ -54,9 +55,11 @@ class AtCursor:
     """Values in reach with what they are, the nearest first: variables that nothing has read yet before all."""
     used: tuple[Use, ...] = ()
     """Lines of other files that use such a member, or call what is being called, the most alike first."""
+    keywords: KeywordsAt = KeywordsAt()
+    """What the argument at the cursor has to be given by, where it cannot be given by its place."""
 
 
-class Reach(Echo):
+class Reach(Echo, Keywords):
     """See the module's docstring."""
 
     def at_cursor(self, path: str, line: int, before: str) -> AtCursor:
@@ -80,18 +83,20 @@ class Reach(Echo):
                 members = self._outlines(types, path)
             calls: list[Outline] = []
             expected: tuple[Outline, ...] = ()
+            keywords = KeywordsAt()
             opened = open_calls(before)
             for number, call in enumerate(opened):
                 callees = self._chain_types(module, scope, call.callee)
                 calls += self._callables(callees)
                 if not number and chain is None:
                     expected = self._expected(callees, call.position, call.keyword, path)
+                    keywords = self._keywords_at(callees, call)
             once = tuple(dict.fromkeys(calls))
             used = self._uses_like(path, line, before, typed, chain, members, opened)
             if chain is not None:
                 return AtCursor(typed, chain.text, members, once, expected, used=used)
             around = self._around(module, scope, line)
-            return AtCursor(typed, "", (), once, expected, self._unused(module), around, used)
+            return AtCursor(typed, "", (), once, expected, self._unused(module), around, used, keywords)
 
     def _inside_text(self, module: Module, line: int, before: str) -> bool:
         """Is the cursor in a comment or a string, where names mean nothing?"""

@@ -18,6 +18,7 @@ from dsassist.assist.recent import Recent
 from dsassist.assist.shape import Shape
 from dsassist.assist.site import Site
 from dsassist.index import AtCursor, ContextPiece, Index, Limits, Outline, Use
+from dsassist.index.keywords import KeywordsAt
 from dsassist.settings import ContextSettings, Settings
 
 STORE = Outline("Store", "class Store", "store.py", (("_lock", "_lock: Lock"), ("get", "get(key: str) -> int")), True)
@@ -63,19 +64,30 @@ def test_hints_do_not_move_the_beginning_of_a_long_prompt() -> None:
 
 
 def test_names_that_have_to_come_and_names_that_may() -> None:
-    assert names_for(KNOWN) == (("_lock", "get"), True)
-    assert names_for(AtCursor("g", "s", (STORE,))) == (("et",), True)
-    assert names_for(AtCursor("get", "s", (STORE,))) == ((), False)
-    assert names_for(AtCursor("xyz", "s", (STORE,))) == ((), False)
-    open_ended = Outline("Other", "class Other", "o.py", (("put", "put()"),), complete=False)
-    assert names_for(AtCursor("", "s", (STORE, open_ended))) == (("_lock", "get", "put"), False)
-    assert names_for(AtCursor()) == ((), False)
-    module = Outline("types", "", "types.py", tuple((f"Name{n:04}", f"class Name{n:04}") for n in range(1_500)), True)
-    assert names_for(AtCursor("", "types", (module,))) == ((), False)
-    assert len(names_for(AtCursor("Name14", "types", (module,)))[0]) == 100
     here = site(CODE)
+    assert names_for(KNOWN, here) == (("_lock", "get"), True)
+    assert names_for(AtCursor("g", "s", (STORE,)), here) == (("et",), True)
+    assert names_for(AtCursor("get", "s", (STORE,)), here) == ((), False)
+    assert names_for(AtCursor("xyz", "s", (STORE,)), here) == ((), False)
+    open_ended = Outline("Other", "class Other", "o.py", (("put", "put()"),), complete=False)
+    assert names_for(AtCursor("", "s", (STORE, open_ended)), here) == (("_lock", "get", "put"), False)
+    assert names_for(AtCursor(), here) == ((), False)
+    module = Outline("types", "", "types.py", tuple((f"Name{n:04}", f"class Name{n:04}") for n in range(1_500)), True)
+    assert names_for(AtCursor("", "types", (module,)), here) == ((), False)
+    assert len(names_for(AtCursor("Name14", "types", (module,)), here)[0]) == 100
     request = request_for(here, Shape("line"), Settings(), context_of((), AtCursor("", "s", (open_ended,)), here))
     assert (request.names, request.likely) == ((), ("put",))
+
+
+def test_arguments_that_have_to_be_given_by_name() -> None:
+    known = AtCursor(keywords=KeywordsAt(("depth", "width", "name"), sure=True))
+    assert names_for(known, site("f(a=1, |")) == (("depth", "width", "name"), True)
+    assert names_for(known, site("f(a=1, |)\nwidth = 2")) == (("depth", "width", "name"), True)
+    assert names_for(known, site("f(a=1, |\n  name=g(width=2), depth == 1)")) == (("depth",), True)
+    assert names_for(replace(known, typed="na"), site("f(a=1, na|)")) == (("me",), True)
+    assert names_for(replace(known, typed="name"), site("f(a=1, name|)")) == ((), False)
+    likely = AtCursor(keywords=KeywordsAt(("depth",), sure=False))
+    assert names_for(likely, site("f(a=1,\n  |\n)")) == (("depth",), False)
 
 
 def test_lines_of_other_files_stand_next_to_the_line_the_most_alike_last() -> None:

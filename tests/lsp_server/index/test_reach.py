@@ -179,6 +179,80 @@ def test_calls_show_what_they_take(ask: Any) -> None:
     assert not ask("x = Store(").expected
 
 
+TAKING = """
+    from dataclasses import dataclass
+    from typing import ClassVar, TypedDict
+    from elsewhere import BaseModel, Outside
+
+    def plain(a, b, c=1): ...
+    def named(a, *, b, c=1): ...
+    def many(*rest, flag=False): ...
+    def others(a, **more): ...
+
+    @dataclass(kw_only=True)
+    class Point:
+        x: int
+        y: int = 0
+        sort: ClassVar[int] = 1
+
+    @dataclass
+    class Pair:
+        one: int
+        two: int
+
+    class Options(TypedDict, total=False):
+        depth: int
+        name: str
+
+    class Model(BaseModel):
+        size: int
+
+    class Wide(Outside):
+        size: int
+
+    class Maker:
+        def make(self, a, b=2): ...
+    """
+
+
+@pytest.mark.parametrize(
+    ("call", "names", "sure"),
+    [
+        ("plain(1, ", (), False),
+        ("plain(b=1, ", ("a", "c"), True),
+        ("plain(1, b=(2, 3), c", ("c",), True),
+        ("plain(1, b=2", (), False),
+        ("plain(1, b=x.", (), False),
+        ("plain(1, 2, 3, ", (), True),
+        ("plain(*x, ", (), False),
+        ("plain(\n    1,\n    b=2,\n    ", ("c",), False),
+        ("named(1, ", ("b", "c"), True),
+        ("named(", (), False),
+        ("many(1, 2, ", (), False),
+        ("many(flag=True, ", (), True),
+        ("others(a=1, ", (), False),
+        ("Point(", ("x", "y"), True),
+        ("Point(x=1, ", ("y",), True),
+        ("Pair(", (), False),
+        ("Pair(one=1, ", ("two",), True),
+        ("Options(", ("depth", "name"), True),
+        ("Model(", ("size",), True),
+        ("Wide(", (), False),
+        ("Maker().make(1, 2, ", (), True),
+        ("Maker().make(a=1, ", ("b",), True),
+        ("unknown(a=1, ", (), False),
+    ],
+)
+def test_what_an_argument_has_to_be_given_by(
+    ask: Any, workspace: Any, call: str, names: tuple[str, ...], sure: bool
+) -> None:
+    workspace.write({"taking.py": TAKING})
+    workspace.index.update()
+    known = ask(f"x = {call}", head="from taking import *\n\n").keywords
+    assert known.names == names
+    assert known.sure is sure or not names
+
+
 def test_imports_that_nothing_uses_yet(ask: Any) -> None:
     head = "from store import Session, open_store\n\n"
     assert [outline.head for outline in ask("x = 1\n", head=head).unused] == [
