@@ -8,9 +8,10 @@ language in which members follow a dot, ``->``, ``::`` or ``?.``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Chain", "OpenCall", "inside_text", "open_calls", "receiver_before"]
+__all__ = ["Chain", "OpenCall", "columns", "inside_text", "lines_around", "narrowed", "open_calls", "read_chain", "receiver_before"]
 
 _WORD = re.compile(r"[^\W\d]\w*\Z")
 _PARTIAL = re.compile(r"\w*\Z")
@@ -105,6 +106,78 @@ def _chain(text: str) -> Chain | None:
             return Chain(name, tuple(reversed(steps)), _flat(whole[word.start() :]))
         steps.append(("attribute", name))
         text = text.rstrip()[: dot.start()]
+
+
+def read_chain(text: str) -> Chain | None:
+    """``text`` as a chain, None where it is none."""
+    found = _chain(text)
+    return found if found is not None and found.text == _flat(text) else None
+
+
+def columns(line: str) -> int:
+    """How far a line is indented, a tab being four."""
+    wide = line.expandtabs(4)
+    return len(wide) - len(wide.lstrip())
+
+
+def lines_around(before: str) -> Iterator[int]:
+    """How far above the end of ``before`` its lines are, 0 for the last, of those that are in a block with it or around
+    it."""
+    *lines, here = before.split("\n")
+    indent = columns(here)
+    yield 0
+    for back, line in enumerate(reversed(lines[-_MOST_LINES:]), 1):
+        if line.strip() and columns(line) <= indent:
+            indent = columns(line)
+            yield back
+
+
+def narrowed(before: str, name: str) -> tuple[str, ...]:
+    """The classes that ``name`` was found to be one of where ``before`` ends, as written: by the conditions around the
+    cursor (``if isinstance(name, A):``, ``name instanceof A``), and by those that were left where it is none of them
+    (``if not isinstance(name, A): return``). Blocks are told by their indentation."""
+    bare = re.escape(name)
+    test = re.compile(
+        rf"(?P<no>not\s+|!\s*\(\s*)?(?:(?<![\w.])isinstance\(\s*{bare}\s*,\s*(?P<py>\([^()]*\)|[\w.| ]+)\)"
+        rf"|(?<![\w.]){bare}\s+instanceof\s+(?P<js>[\w.]+))"
+    )
+    bound = re.compile(rf"^\s*(?:for\s+)?(?:const\s+|let\s+|var\s+)?{bare}\s*(?::[^=]+)?=(?!=)|\b(?:for|as)\s+{bare}\b")
+    *lines, here = before.split("\n")
+    for found in test.finditer(here):
+        if not found["no"] and re.search(r"\band\b|&&", here[found.end() :]) and not _OR.search(here[found.end() :]):
+            return _classes(found)
+    indent, inner = columns(here), ""
+    for line in reversed(lines[-_MOST_LINES:]):
+        text = line.strip()
+        if not text:
+            continue
+        if bound.search(line):
+            return ()
+        column = columns(line)
+        found = test.search(text) if column <= indent and _CONDITION.match(text) else None
+        if found is not None and not _OR.search(text):
+            leaves = column == indent and _LEAVES.match(inner) is not None
+            if (column < indent and not found["no"]) or (leaves and found["no"] and not _AND.search(text)):
+                return _classes(found)
+        if column < indent and _DEFINITION.match(text):
+            return ()
+        indent = min(indent, column)
+        # of a block beside the cursor's, the last line
+        inner = (inner or text) if column > indent else ""
+    return ()
+
+
+def _classes(found: re.Match[str]) -> tuple[str, ...]:
+    written = found["js"] or found["py"].strip("() ")
+    return tuple(filter(None, map(str.strip, re.split(r"[,|]", written))))
+
+
+_MOST_LINES = 200
+_CONDITION = re.compile(r"(?:if|elif|while|\}?\s*else\s+if)\b")
+_LEAVES = re.compile(r"(?:return|raise|throw|continue|break)\b")
+_DEFINITION = re.compile(r"(?:async\s+)?(?:def|class|function)\b")
+_OR = re.compile(r"\bor\b|\|\|")
+_AND = re.compile(r"\band\b|&&")
 
 
 def _opening(text: str) -> int:

@@ -14,7 +14,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from dsassist.index.chain import Chain, inside_text, open_calls, receiver_before
+from dsassist.index.chain import (
+    Chain,
+    columns,
+    inside_text,
+    lines_around,
+    narrowed,
+    open_calls,
+    read_chain,
+    receiver_before,
+)
 from dsassist.index.echo import Echo, Use
 from dsassist.index.facts import Import, Occurrences
 from dsassist.index.keywords import Keywords, KeywordsAt
@@ -22,7 +31,7 @@ from dsassist.index.model import Kind, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.outline import Outline
 from dsassist.index.state import View
-from dsassist.index.types import Type, Types
+from dsassist.index.types import Type, Types, join
 
 __all__ = ["AtCursor", "Reach"]
 
@@ -79,8 +88,7 @@ class Reach(Echo, Keywords):
             chain, typed = receiver_before(before)
             members: tuple[Outline, ...] = ()
             if chain is not None:
-                types = self._chain_types(module, scope, chain) or self._seen_before(module, line, chain)
-                members = self._outlines(types, path)
+                members = self._outlines(self._receiver_types(module, scope, line, before, chain), path)
             calls: list[Outline] = []
             expected: tuple[Outline, ...] = ()
             keywords = KeywordsAt()
@@ -114,13 +122,13 @@ class Reach(Echo, Keywords):
         scopes, lengths = module.facts.scopes, module.facts.line_lengths
         starts = list(accumulate(lengths, initial=0))
         texts = before.split("\n")
-        indent = _columns(texts[-1])
+        indent = columns(texts[-1])
         for back in range(len(texts)):
             text = texts[-1 - back]
             number = line - back
             if not 0 <= number < len(lengths) or (back and not text.strip()):
                 continue
-            column = _columns(text)
+            column = columns(text)
             if back and column > indent:
                 continue
             if not back and not text.strip():
@@ -178,8 +186,17 @@ class Reach(Echo, Keywords):
                 types = resolver.subscript(types, module, -1)
         return types
 
-    def _seen_before(self, module: Module, line: int, chain: Chain) -> Types:
-        """What the same receiver was where its member was last used above: that use may have been narrowed."""
+    def _receiver_types(self, module: Module, scope: int, line: int, before: str, chain: Chain) -> Types:
+        classes = narrowed(before, chain.text)
+        if classes:
+            chains = [read_chain(name) for name in classes]
+            found = [self._chain_types(module, scope, each) for each in chains if each is not None]
+            return self._resolver.called(join(found), module, -1)
+        return self._chain_types(module, scope, chain) or self._seen_before(module, line, before, chain)
+
+    def _seen_before(self, module: Module, line: int, before: str, chain: Chain) -> Types:
+        """What the same receiver was where its member was last used above, in the cursor's block or one around it: that
+        use may have been narrowed."""
         if chain.steps:
             return ()
         view = self._view(module.path)
@@ -187,7 +204,10 @@ class Reach(Echo, Keywords):
             return ()
         occurrences = view.occurrences
         number = bisect_right(occurrences.line, line) - 1
+        reaching = {line - back for back in lines_around(before)}
         for index in range(number, max(-1, number - 400), -1):
+            if occurrences.line[index] not in reaching:
+                continue
             if occurrences.role[index] & 7 != Mode.ATTRIBUTE or occurrences.ref[index] < 0 or not index:
                 continue
             holder = index - 1
@@ -335,7 +355,3 @@ def _receiver_text(view: View, index: int) -> str:
         if occurrences.column[index - 1] + len(name) + 1 == occurrences.column[index]:
             return name
     return ""
-
-
-def _columns(text: str) -> int:
-    return len(text.expandtabs(4)) - len(text.expandtabs(4).lstrip())

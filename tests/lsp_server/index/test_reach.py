@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsassist.index.chain import inside_text, open_calls, receiver_before
+from dsassist.index.chain import inside_text, narrowed, open_calls, receiver_before
 
 STORE = """
     from dataclasses import dataclass
@@ -154,6 +154,44 @@ def test_members_of_a_receiver_with_those_of_its_bases(ask: Any) -> None:
 )
 def test_receivers_of_every_shape(ask: Any, body: str, name: str) -> None:
     assert [outline.name for outline in ask(body).members] == [name]
+
+
+@pytest.mark.parametrize(
+    ("before", "classes"),
+    [
+        ("if isinstance(x, A):\n    y = [x.", ("A",)),
+        ("if isinstance(x, (A, b.C)):\n    x.", ("A", "b.C")),
+        ("if isinstance(x, A | B) and ok:\n    x.", ("A", "B")),
+        ("if isinstance(x, A) and x.", ("A",)),
+        ("if isinstance(x, A) or x.", ()),
+        ("if isinstance(x, A) or ok:\n    x.", ()),
+        ("if isinstance(x, A):\n    return x.a\nx.", ()),
+        ("if isinstance(x, A):\n    pass\nelif isinstance(x, B):\n    x.", ("B",)),
+        ("if isinstance(x, A):\n    return 1\nif isinstance(x, B):\n    x.", ("B",)),
+        ("if not isinstance(x, A):\n    raise E\n\nx.", ("A",)),
+        ("if not isinstance(x, A):\n    log()\n    return\nif y:\n    x.", ("A",)),
+        ("if not isinstance(x, A):\n    log()\nx.", ()),
+        ("if not isinstance(x, A) and y:\n    return\nx.", ()),
+        ("if not isinstance(x, A):\n    x.", ()),
+        ("if isinstance(x, A):\n    x = other()\n    x.", ()),
+        ("if isinstance(x, A):\n    for x in y:\n        x.", ()),
+        ("if isinstance(x, A):\n    def f(x):\n        x.", ()),
+        ("if isinstance(ax, A):\n    x.", ()),
+        ("  if (x instanceof A) {\n    x.", ("A",)),
+        ("  if (!(x instanceof A)) {\n    return;\n  }\n  x.", ("A",)),
+        ("  if (a) {\n    b();\n  } else if (x instanceof a.B) {\n    x.", ("a.B",)),
+    ],
+)
+def test_conditions_tell_what_a_name_is(before: str, classes: tuple[str, ...]) -> None:
+    assert narrowed(before, "x") == classes
+
+
+def test_what_another_branch_found_does_not_count(ask: Any) -> None:
+    body = "def f(x):\n    if isinstance(x, Session):\n        return x.name\n    if isinstance(x, Store):\n        return ["
+    assert [outline.name for outline in ask(f"{body}x.", "\n    # nothing\n    return []\n").members] == ["Store"]
+    seen = "def f(x):\n    if isinstance(x, Session):\n        x.touch(1)\n"
+    assert [outline.name for outline in ask(f"{seen}        x.").members] == ["Session"]
+    assert not ask(f"{seen}    x.").members
 
 
 def test_only_what_is_wholly_known_is_complete(ask: Any) -> None:
