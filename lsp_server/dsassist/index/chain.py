@@ -11,7 +11,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Chain", "OpenCall", "columns", "inside_text", "lines_around", "narrowed", "open_calls", "read_chain", "receiver_before"]
+__all__ = [
+    "Chain",
+    "OpenCall",
+    "columns",
+    "inside_text",
+    "lines_around",
+    "narrowed",
+    "open_calls",
+    "read_chain",
+    "receiver_before",
+]
 
 _WORD = re.compile(r"[^\W\d]\w*\Z")
 _PARTIAL = re.compile(r"\w*\Z")
@@ -99,13 +109,14 @@ def _chain(text: str) -> Chain | None:
         if word is None:
             return None
         name, text = word[0], text[: word.start()]
-        dot = _SEPARATOR.search(text.rstrip())
+        # on the name's own line: the full stop of a comment above is no separator
+        dot = _SEPARATOR.search(text.rstrip(" \t"))
         if dot is None:
             if name in _NOT_CALLED:
                 return None
             return Chain(name, tuple(reversed(steps)), _flat(whole[word.start() :]))
         steps.append(("attribute", name))
-        text = text.rstrip()[: dot.start()]
+        text = text[: dot.start()]
 
 
 def read_chain(text: str) -> Chain | None:
@@ -154,11 +165,11 @@ def narrowed(before: str, name: str) -> tuple[str, ...]:
         if bound.search(line):
             return ()
         column = columns(line)
-        found = test.search(text) if column <= indent and _CONDITION.match(text) else None
-        if found is not None and not _OR.search(text):
+        checked = test.search(text) if column <= indent and _CONDITION.match(text) else None
+        if checked is not None and not _OR.search(text):
             leaves = column == indent and _LEAVES.match(inner) is not None
-            if (column < indent and not found["no"]) or (leaves and found["no"] and not _AND.search(text)):
-                return _classes(found)
+            if (column < indent and not checked["no"]) or (leaves and checked["no"] and not _AND.search(text)):
+                return _classes(checked)
         if column < indent and _DEFINITION.match(text):
             return ()
         indent = min(indent, column)
@@ -218,10 +229,10 @@ def open_calls(before: str, most: int = 3) -> tuple[OpenCall, ...]:
             else:
                 callee = _chain(text[:at]) if letter == "(" and _WORD.search(text[:at].rstrip()[-80:]) else None
                 if callee is not None and not _defines(text[:at]):
-                    begun, *before = *arguments, text[at + 1 : end]
-                    given = tuple(filter(None, map(_keyword, reversed(before))))
-                    spread = any(argument.lstrip().startswith("*") for argument in before)
-                    found.append(OpenCall(callee, len(before), _keyword(begun), begun, given, spread))
+                    begun, *earlier = *arguments, text[at + 1 : end]
+                    given = tuple(filter(None, map(_keyword, reversed(earlier))))
+                    spread = any(argument.lstrip().startswith("*") for argument in earlier)
+                    found.append(OpenCall(callee, len(earlier), _keyword(begun), begun, given, spread))
                 arguments, end = [], at
         elif letter == "," and not depth:
             arguments.append(text[at + 1 : end])

@@ -11,7 +11,7 @@ from dsassist.index.model import Kind, SymbolFlag
 from dsassist.index.outline import Outlines
 from dsassist.index.types import Type, Types
 
-__all__ = ["Keywords", "KeywordsAt"]
+__all__ = ["NO_KEYWORDS", "Keywords", "KeywordsAt"]
 
 _BEGINS = re.compile(r"\s*\w*\Z")
 _BARE_STAR = re.compile(rb"[(,]\s*\*\s*,")
@@ -28,6 +28,9 @@ class KeywordsAt:
     """Empty where it can, or nothing is known."""
     sure: bool = False
     """No other name is accepted, and no bracket can close the call instead."""
+
+
+NO_KEYWORDS = KeywordsAt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,17 @@ class Keywords(Outlines):
         """For the argument that is begun in ``call``. Behind one that was given by name, and where the places are all
         taken, nothing but a name can follow."""
         if call.spread or not _BEGINS.match(call.begun):
-            return KeywordsAt()
+            return NO_KEYWORDS
         found: dict[str, None] = {}
         sure = "\n" not in call.begun
         places = call.position - len(call.given)
         for item in self._resolver.functions(callees):
             known = self._parameters_of(item)
-            if known is None:
-                return KeywordsAt()
+            if known is None or not (known.others or set(call.given) <= {*known.by_place, *known.by_name}):
+                return NO_KEYWORDS  # it is called in a way that is not understood
             left = known.by_place[places:]
             if not call.given and (left or known.variadic):
-                return KeywordsAt()
+                return NO_KEYWORDS
             found |= dict.fromkeys(name for name in (*left, *known.by_name) if name not in call.given)
             sure = sure and not known.others
         return KeywordsAt(tuple(found), sure)
@@ -116,9 +119,9 @@ class Keywords(Outlines):
             assert module is not None
             for name, symbol in module.members(body).items():
                 sym = module.symbols[symbol]
-                if sym.kind in (Kind.FIELD, Kind.VARIABLE) and sym.annotation >= 0 and not name.startswith("_"):
-                    if not _NO_FIELD.match(self._declaration(path, symbol)):
-                        yield name
+                declared = sym.kind in (Kind.FIELD, Kind.VARIABLE) and sym.annotation >= 0 and not name.startswith("_")
+                if declared and not _NO_FIELD.match(self._declaration(path, symbol)):
+                    yield name
 
     def _head_text(self, path: str, symbol: int) -> str:
         module = self._module(path)

@@ -131,14 +131,18 @@ class Parts:
         }
 
     def _grows(self, names: Set[str]) -> bool:
-        """Have the part hold every definition of a name that it binds in the module's scope: they make one symbol."""
+        """Have the part hold every definition of a name that it binds in the module's scope, and whatever else declares
+        it there: they make one symbol."""
         occurrences, known = self._old.occurrences, self._known
         held = self._head, self._tail
+        declares = self._language.declares_outside
+        lines = self._edited.before.split(b"\n") if declares(self._edited.before) else []
         for name in names & known.keys():
             for place in occurrences.named(name):
-                role = occurrences.role[place]
-                if not role & 7 and role & Role.DEFINITION and occurrences.ref[place] == known[name]:
-                    self._reach(occurrences.line[place])
+                role, line = occurrences.role[place], occurrences.line[place]
+                if not role & 7 and occurrences.ref[place] == known[name]:
+                    if role & Role.DEFINITION or (lines and declares(lines[line])):
+                        self._reach(line)
         return held != (self._head, self._tail)
 
     def _reach(self, line: int) -> None:

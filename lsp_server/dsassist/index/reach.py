@@ -26,7 +26,7 @@ from dsassist.index.chain import (
 )
 from dsassist.index.echo import Echo, Use
 from dsassist.index.facts import Import, Occurrences
-from dsassist.index.keywords import Keywords, KeywordsAt
+from dsassist.index.keywords import NO_KEYWORDS, Keywords, KeywordsAt
 from dsassist.index.model import Kind, Mode, Op, Role, SymbolFlag
 from dsassist.index.module import Module
 from dsassist.index.outline import Outline
@@ -64,7 +64,7 @@ class AtCursor:
     """Values in reach with what they are, the nearest first: variables that nothing has read yet before all."""
     used: tuple[Use, ...] = ()
     """Lines of other files that use such a member, or call what is being called, the most alike first."""
-    keywords: KeywordsAt = KeywordsAt()
+    keywords: KeywordsAt = NO_KEYWORDS
     """What the argument at the cursor has to be given by, where it cannot be given by its place."""
 
 
@@ -91,7 +91,7 @@ class Reach(Echo, Keywords):
                 members = self._outlines(self._receiver_types(module, scope, line, before, chain), path)
             calls: list[Outline] = []
             expected: tuple[Outline, ...] = ()
-            keywords = KeywordsAt()
+            keywords = NO_KEYWORDS
             opened = open_calls(before)
             for number, call in enumerate(opened):
                 callees = self._chain_types(module, scope, call.callee)

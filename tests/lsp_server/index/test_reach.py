@@ -71,6 +71,7 @@ def ask(workspace: Any) -> Any:
         ("f(a, b=c.", "c", ""),
         ("p->q.", "p->q", ""),
         ("foo\n    .bar()\n    .", "foo .bar()", ""),
+        ("    # So it does.\n    self.foo.", "self.foo", ""),
         ("x.y(", None, ""),
         ("'abc'.jo", None, "jo"),
         ("return (a or b).", None, ""),
@@ -187,7 +188,9 @@ def test_conditions_tell_what_a_name_is(before: str, classes: tuple[str, ...]) -
 
 
 def test_what_another_branch_found_does_not_count(ask: Any) -> None:
-    body = "def f(x):\n    if isinstance(x, Session):\n        return x.name\n    if isinstance(x, Store):\n        return ["
+    body = (
+        "def f(x):\n    if isinstance(x, Session):\n        return x.name\n    if isinstance(x, Store):\n        y = ["
+    )
     assert [outline.name for outline in ask(f"{body}x.", "\n    # nothing\n    return []\n").members] == ["Store"]
     seen = "def f(x):\n    if isinstance(x, Session):\n        x.touch(1)\n"
     assert [outline.name for outline in ask(f"{seen}        x.").members] == ["Session"]

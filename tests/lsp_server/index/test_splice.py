@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from dsassist.index.algebra import children
@@ -165,6 +165,7 @@ def after(text: str, then: str) -> tuple[Facts | None, Facts]:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS)
+@example(edits=[(398, 1, ""), (0, 8, ""), (0, 200, ""), (208, 0, "    ")])
 def test_spliced_facts_are_those_of_the_whole(edits: list[tuple[int, int, str]]) -> None:
     """After any sequence of edits, each made of the facts that the one before left."""
     language = language_of("a.py")

@@ -146,6 +146,10 @@ class ReadsParts(Protocol):
         """As in ``Language``."""
         ...
 
+    def declares_outside(self, text: bytes) -> bool:
+        """Whether a text, or a line of one, may declare a name of the module's scope without giving it a value."""
+        ...
+
     def extract_part(self, source: bytes, tree: Tree, earlier: Mapping[bytes, int]) -> Facts:
         """The facts of some statements. ``earlier``: what those before them have bound in the module's scope, with its
         kind. What a statement says must not depend on others but for that, and only where a name is built in or an

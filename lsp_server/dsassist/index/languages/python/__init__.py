@@ -48,6 +48,10 @@ class Python:
         PythonWalk(builder).module(root)
         return builder.finish()
 
+    def declares_outside(self, text: bytes) -> bool:
+        """See ``ReadsParts``."""
+        return b"global " in text
+
     def extract_calls(self, source: bytes, tree: Tree) -> Facts:
         """Facts with every call and its arguments; see ``CallWalk``."""
         builder = Builder(self.name, source)
