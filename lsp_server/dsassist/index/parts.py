@@ -140,9 +140,9 @@ class Parts:
         for name in names & known.keys():
             for place in occurrences.named(name):
                 role, line = occurrences.role[place], occurrences.line[place]
-                if not role & 7 and occurrences.ref[place] == known[name]:
-                    if role & Role.DEFINITION or (lines and declares(lines[line])):
-                        self._reach(line)
+                bound = not role & 7 and occurrences.ref[place] == known[name]
+                if bound and (role & Role.DEFINITION or (lines and declares(lines[line]))):
+                    self._reach(line)
         return held != (self._head, self._tail)
 
     def _reach(self, line: int) -> None:
