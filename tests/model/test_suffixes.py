@@ -77,6 +77,20 @@ def test_a_cursor_that_went_down_or_up_takes_what_is_shared(engines: Any, lines:
     assert details["prompt_tokens_reused"] + details["prompt_tokens_cached"] < details["prompt_tokens"]
 
 
+def test_what_the_cache_has_of_a_suffix_is_not_copied(engines: Any) -> None:
+    engine = engines.make()
+    lines = [f"step_{n} = step(state, {n * 7919})\n" for n in range(8)]
+    before, after = lines[0] + "now", "".join(lines[2:])
+    ask(engines, engine, before, lines[2] + "another()\n", session="other")  # its first line stays in the tree
+    ask(engines, engine, lines[0], after)
+    built = build(engine.tokenizer, before, after, limit=400)
+    details = ask(engines, engine, before, after, reuse_suffix=True).last.details
+    assert built.suffix is not None
+    assert details["prompt_tokens_cached"] > built.suffix[0]
+    assert details["prompt_tokens_reused"] > FEWEST_TOKENS
+    assert details["prompt_tokens_computed"] < FEWEST_TOKENS
+
+
 def test_what_was_taken_over_stays_out_of_the_tree(engines: Any) -> None:
     engine = engines.make()
     ask(engines, engine, BEFORE[:-4])

@@ -203,12 +203,13 @@ class Engine:
 
     @torch.inference_mode()
     def _reuse_suffix(self, s: Sequence) -> None:
-        """Copy the suffix from an earlier prompt, where the request allows it and the cache has none of it exactly."""
+        """Copy the suffix from an earlier prompt, where the request allows it: what the cache does not have exactly."""
         span, prompt = s.request.suffix, s.request.prompt
-        if not s.request.reuse_suffix or span is None or s.far is not None or s.lease.tokens > span[0]:
+        if not s.request.reuse_suffix or span is None or s.far is not None:
             return
         found = self.suffixes.find(prompt, span)
-        if found is not None and s.lease.tokens <= found.place and self._make_room(s, span[1]):
+        found = found.behind(s.lease.tokens) if found is not None else None
+        if found is not None and self._make_room(s, span[1]):
             self.suffixes.put(found, s.lease.pages)
             s.skip = found.place, found.place + found.size
             s.computed(s.lease.tokens)

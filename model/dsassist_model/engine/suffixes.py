@@ -65,6 +65,14 @@ class Found:
     place: int
     """Where it begins in the new prompt."""
 
+    def behind(self, tokens: int) -> Found | None:
+        """What of it stands behind the first ``tokens`` of the prompt, which are known exactly; None where that is too
+        little."""
+        less = max(0, tokens - self.place)
+        if self.size - less < FEWEST_TOKENS:
+            return None
+        return Found(self.name, self.first + less, self.size - less, self.place + less)
+
 
 class SuffixCache:
     """Suffixes of late prompts over one pool; ``cos`` and ``sin`` are the rotary tables [positions, D / 2]. Not
