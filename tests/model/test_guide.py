@@ -52,6 +52,23 @@ def test_a_whole_name_is_not_lengthened_into_a_word(engines: Any) -> None:
     assert guide.done
 
 
+def test_a_name_that_ends_in_a_sign_brings_it(engines: Any) -> None:
+    engine = engines.make()
+    spell, size = engine.tokenizer.token_bytes, engine.tokenizer.size
+    for sign in (b"=", b" "):  # many of the test tokenizer's tokens begin with a space
+        guide = Guide(engine.tokenizer, [f"get{sign.decode()}", f"set{sign.decode()}"])
+        for token in engine.tokenizer.encode("get"):
+            guide.take(token)
+        allowed = [int(token) for token in (guide.guided(torch.zeros(size)) == 0).nonzero()]
+        assert {spell(token)[:1] for token in allowed} == {sign}
+        assert not any(spell(token)[1:2] == sign for token in allowed)
+        assert len(allowed) > 1 or sign == b"="
+        guide.take(allowed[-1])
+        assert guide.done
+    text = engines.ask(engine, "f(a=1, ", max_tokens=12, names=("depth=", "width=")).wait().text
+    assert re.match(r"(?:depth|width)=(?!=)", text)
+
+
 def test_likely_names_are_preferred_and_no_more(engines: Any) -> None:
     tokenizer = engines.make().tokenizer
     guide = Guide(tokenizer, ["get"], sure=False)

@@ -41,6 +41,8 @@ _SECRET_FILE = re.compile(
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 _KEYWORD = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
+_NAMED = re.compile(r"\w*[ \t]*=(?!=)")
+"""What follows where the name of an argument is changed."""
 _FARTHEST = 2_000
 """Characters behind the cursor in which a call has to end."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -79,7 +81,7 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
     lines: list[str] = []
     for outline in reversed(known.calls):
         if outline.head:
-            lines.append(_cut(as_used(outline.name, outline.head), CALL_CHARACTERS))
+            lines.append(_cut(as_used(outline.name, outline.head, whole=True), CALL_CHARACTERS))
     for outline in known.expected:
         lines += _members("", outline, "", words, MEMBER_CHARACTERS // 2)
     shown = known.members[:3]
@@ -129,9 +131,9 @@ def names_for(known: AtCursor, site: Site) -> tuple[tuple[str, ...], bool]:
     names = [name for outline in known.members for name, _ in outline.members]
     if names:
         sure = all(outline.complete for outline in known.members)
-    elif known.keywords.names:
+    elif known.keywords.names and not _NAMED.match(site.suffix):
         given = set(_KEYWORD.findall(_rest_of_call(site.suffix)))
-        names = [name for name in known.keywords.names if name not in given]
+        names = [f"{name}=" for name in known.keywords.names if name not in given]
     names = [name for name in names if name.startswith(typed)]
     if not names or typed in names or len(names) > MOST_GUIDING:
         return (), False
@@ -209,9 +211,9 @@ def _members(receiver: str, outline: Outline, typed: str, words: frozenset[str],
         yield line.rstrip(",")
 
 
-def as_used(name: str, declared: str) -> str:
-    """How a member or function is written where it is used: no types, defaults as keyword arguments. A declaration
-    above the cursor would be copied as one."""
+def as_used(name: str, declared: str, *, whole: bool = False) -> str:
+    """How a member or function is written where it is used: no types, and only what it needs; the ``whole`` of what it
+    takes where its arguments are being written. A declaration above the cursor would be copied as one."""
     if not declared.startswith(f"{name}("):
         return name
     arguments: list[str] = []
@@ -223,7 +225,7 @@ def as_used(name: str, declared: str) -> str:
         elif letter in ")]}>" and depth:
             depth -= declared[at - 1] not in "-=" or letter != ">"
         elif letter in ",)" and not depth:
-            arguments.append(_argument(declared[start:at]))
+            arguments.append(_argument(declared[start:at], whole=whole))
             start = at + 1
             if letter == ")":
                 break
@@ -234,7 +236,7 @@ _NOT_PASSED = ("", "*", "/")
 _PARAMETER = re.compile(r"\s*([*/.]*\s*[^\s:=?]*)[?]?\s*(?::(?:[^=]|=>)*)?(?:=\s*(.*?))?\s*\Z", re.DOTALL)
 
 
-def _argument(parameter: str) -> str:
+def _argument(parameter: str, *, whole: bool) -> str:
     found = _PARAMETER.match(parameter)
     if found is None:
         return parameter.strip()

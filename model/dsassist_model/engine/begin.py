@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dsassist_model.tokenizer import Tokenizer
 
-__all__ = ["Begin", "part_word"]
+__all__ = ["Begin", "beginning_with", "part_word"]
 
 LONGEST = 48
 """Characters of a word that are taken back. Longer ones are no words."""
@@ -69,13 +69,19 @@ class Begin:
 
     def _allowed(self) -> list[int]:
         ordered, spell, rest = _in_order(self._tokenizer), self._tokenizer.token_bytes, self._rest
-        after = rest[:-1] + bytes([rest[-1] + 1])
-        found = list(ordered[bisect_left(ordered, rest, key=spell) : bisect_left(ordered, after, key=spell)])
+        found = beginning_with(self._tokenizer, rest)
         for size in range(1, len(rest)):
             place = bisect_left(ordered, rest[:size], key=spell)
             if place < len(ordered) and spell(ordered[place]) == rest[:size]:
                 found.append(ordered[place])
         return found
+
+
+def beginning_with(tokenizer: Tokenizer, text: bytes) -> list[int]:
+    """Every token that begins with ``text``, which is not empty and does not end in the largest byte."""
+    ordered, spell = _in_order(tokenizer), tokenizer.token_bytes
+    after = text[:-1] + bytes([text[-1] + 1])
+    return list(ordered[bisect_left(ordered, text, key=spell) : bisect_left(ordered, after, key=spell)])
 
 
 def _in_order(tokenizer: Tokenizer) -> array[int]:

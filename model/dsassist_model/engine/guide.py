@@ -1,7 +1,8 @@
 """What an answer has to begin with, or probably does: one of a few names that the client knows, chosen by the model.
 
 Only the first tokens are guided. A token is allowed while the text with it is the beginning of a name; once a name is
-whole, whatever does not lengthen it into another word.
+whole, whatever does not lengthen it into another word. A name may end in a sign (``depth=``): then the last token may
+go on behind it, but not with the same sign again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from dsassist_model.engine.begin import beginning_with
 from dsassist_model.tokenizer import Tokenizer
 
 __all__ = ["Guide"]
@@ -58,7 +60,9 @@ class Guide:
         if self.done:
             return
         said = self._tokenizer.token_bytes(token)
-        self._rests = [rest[len(said) :] for rest in self._rests if said and rest.startswith(said)]
+        rests = [rest[len(said) :] for rest in self._rests if said and rest.startswith(said)]
+        ends = any(_ends_in_sign(rest) and said.startswith(rest) for rest in self._rests)
+        self._rests = [] if ends else rests
         self.done = not self._rests
 
     def _allowed(self) -> list[int]:
@@ -68,7 +72,15 @@ class Guide:
                 token = self._tokenizer.token_of(rest[:size])
                 if token is not None:
                     found[token] = None
+            if _ends_in_sign(rest):
+                again = rest + rest[-1:]
+                tokens = beginning_with(self._tokenizer, rest)
+                found |= dict.fromkeys(t for t in tokens if not self._tokenizer.token_bytes(t).startswith(again))
         return list(found)
+
+
+def _ends_in_sign(name: bytes) -> bool:
+    return name[-1:].isascii() and name[-1:] != b"_" and not name[-1:].isalnum() and bool(name)
 
 
 def _word_tokens(tokenizer: Tokenizer, size: int) -> Tensor:

@@ -81,13 +81,14 @@ def test_names_that_have_to_come_and_names_that_may() -> None:
 
 def test_arguments_that_have_to_be_given_by_name() -> None:
     known = AtCursor(keywords=KeywordsAt(("depth", "width", "name"), sure=True))
-    assert names_for(known, site("f(a=1, |")) == (("depth", "width", "name"), True)
-    assert names_for(known, site("f(a=1, |)\nwidth = 2")) == (("depth", "width", "name"), True)
-    assert names_for(known, site("f(a=1, |\n  name=g(width=2), depth == 1)")) == (("depth",), True)
-    assert names_for(replace(known, typed="na"), site("f(a=1, na|)")) == (("me",), True)
-    assert names_for(replace(known, typed="name"), site("f(a=1, name|)")) == ((), False)
+    assert names_for(known, site("f(a=1, |")) == (("depth=", "width=", "name="), True)
+    assert names_for(known, site("f(a=1, |)\nwidth = 2")) == (("depth=", "width=", "name="), True)
+    assert names_for(known, site("f(a=1, |\n  name=g(width=2), depth == 1)")) == (("depth=",), True)
+    assert names_for(replace(known, typed="na"), site("f(a=1, na|)")) == (("me=",), True)
+    assert names_for(replace(known, typed="name"), site("f(a=1, name|)")) == (("=",), True)
+    assert names_for(replace(known, typed="na"), site("f(a=1, na|me=2)")) == ((), False)
     likely = AtCursor(keywords=KeywordsAt(("depth",), sure=False))
-    assert names_for(likely, site("f(a=1,\n  |\n)")) == (("depth",), False)
+    assert names_for(likely, site("f(a=1,\n  |\n)")) == (("depth=",), False)
 
 
 def test_lines_of_other_files_stand_next_to_the_line_the_most_alike_last() -> None:
