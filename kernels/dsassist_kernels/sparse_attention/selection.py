@@ -53,9 +53,9 @@ class Sparsity:
     """Last blocks of queries that are computed densely."""
     fine: int = 16
     """Keys a block where the compiled CPU kernel chooses: it can leave out less than 128 at a time."""
-    fine_stride: int = 16
+    fine_stride: int = 8
     """``stride`` there."""
-    fine_need: float = 0.0005
+    fine_need: float = 0.001
     """A block is left out there whose share of the sampled queries' attention (their root mean square) is less …"""
     fine_mass: float = 0.9
     """… once the others hold this share of it."""

@@ -81,7 +81,7 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
     lines: list[str] = []
     for outline in reversed(known.calls):
         if outline.head:
-            lines.append(_cut(as_used(outline.name, outline.head, whole=True), CALL_CHARACTERS))
+            lines.append(_cut(as_used(outline.name, outline.head), CALL_CHARACTERS))
     for outline in known.expected:
         lines += _members("", outline, "", words, MEMBER_CHARACTERS // 2)
     shown = known.members[:3]
@@ -211,9 +211,9 @@ def _members(receiver: str, outline: Outline, typed: str, words: frozenset[str],
         yield line.rstrip(",")
 
 
-def as_used(name: str, declared: str, *, whole: bool = False) -> str:
-    """How a member or function is written where it is used: no types, and only what it needs; the ``whole`` of what it
-    takes where its arguments are being written. A declaration above the cursor would be copied as one."""
+def as_used(name: str, declared: str) -> str:
+    """How a member or function is written where it is used: no types, defaults as keyword arguments. A declaration
+    above the cursor would be copied as one."""
     if not declared.startswith(f"{name}("):
         return name
     arguments: list[str] = []
@@ -225,7 +225,7 @@ def as_used(name: str, declared: str, *, whole: bool = False) -> str:
         elif letter in ")]}>" and depth:
             depth -= declared[at - 1] not in "-=" or letter != ">"
         elif letter in ",)" and not depth:
-            arguments.append(_argument(declared[start:at], whole=whole))
+            arguments.append(_argument(declared[start:at]))
             start = at + 1
             if letter == ")":
                 break
@@ -236,7 +236,7 @@ _NOT_PASSED = ("", "*", "/")
 _PARAMETER = re.compile(r"\s*([*/.]*\s*[^\s:=?]*)[?]?\s*(?::(?:[^=]|=>)*)?(?:=\s*(.*?))?\s*\Z", re.DOTALL)
 
 
-def _argument(parameter: str, *, whole: bool) -> str:
+def _argument(parameter: str) -> str:
     found = _PARAMETER.match(parameter)
     if found is None:
         return parameter.strip()
