@@ -197,6 +197,16 @@ def test_what_another_branch_found_does_not_count(ask: Any) -> None:
     assert not ask(f"{seen}    x.").members
 
 
+def test_typescript_conditions_count_too(workspace: Any) -> None:
+    workspace.write({"store.ts": "export class Store {\n  get(key: string): number { return 1 }\n}\n"})
+    workspace.index.update()
+    before = (
+        "import { Store } from './store'\n\nfunction f(x: any) {\n  if (!(x instanceof Store)) {\n    return\n  }\n  x."
+    )
+    workspace.index.set_overlay("main.ts", before + "\n}\n")
+    assert [outline.name for outline in workspace.index.at_cursor("main.ts", 6, before).members] == ["Store"]
+
+
 def test_only_what_is_wholly_known_is_complete(ask: Any) -> None:
     [color] = ask("x = Color.").members
     assert color.complete and dict(color.members).keys() == {"RED", "GREEN"}
