@@ -39,7 +39,6 @@ AROUND_CHARACTERS = 240
 _SECRET_FILE = re.compile(
     r"(^|/)(\.env[^/]*|[^/]*\.(pem|key|p12|pfx)|id_[a-z0-9]+|credentials[^/]*|secrets?[^/]*)$", re.I
 )
-_NAME = re.compile(r"[^\W\d]\w*")
 _KEYWORD = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _NAMED = re.compile(r"\w*[ \t]*=(?!=)")
 """What follows where the name of an argument is changed."""
@@ -76,8 +75,7 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
     """What belongs to the expression at the cursor, as lines without comment signs, the most useful last. Where not
     all members can be shown, those that share words with the text before the cursor come first."""
     known = _without_secrets(known)
-    words, uses = _words(known, site), tuple(_uses(known))
-    said = frozenset(_NAME.findall("\n".join(uses)))
+    words = _words(known, site)
     lines: list[str] = []
     for outline in reversed(known.calls):
         if outline.head:
@@ -86,10 +84,8 @@ def hints_for(known: AtCursor, site: Site) -> tuple[str, ...]:
         lines += _members("", outline, "", words, MEMBER_CHARACTERS // 2)
     shown = known.members[:3]
     for outline in reversed(shown):
-        # what a line of another file shows already needs no room of its own
-        outline = replace(outline, members=tuple(pair for pair in outline.members if pair[0] not in said))
         lines += _members(known.receiver, outline, known.typed, words, MEMBER_CHARACTERS // len(shown))
-    return (*lines, *uses)
+    return (*lines, *_uses(known))
 
 
 def _uses(known: AtCursor) -> Iterator[str]:

@@ -94,7 +94,7 @@ def test_arguments_that_have_to_be_given_by_name() -> None:
 def test_lines_of_other_files_stand_next_to_the_line_the_most_alike_last() -> None:
     uses = (Use("a.py", "get", ("x = s.get(", "    'k')")), Use("b.py", "put", ("s.put(1)",)))
     lines = hints_for(replace(KNOWN, used=uses), site(CODE))
-    assert lines == ("s (Store): _lock", "s.put(1)", "x = s.get(", "    'k')")
+    assert lines == ("s (Store): get(key), _lock", "s.put(1)", "x = s.get(", "    'k')")
     many = tuple(Use("a.py", "get", (f"s.get({'x' * 140}, {number})",)) for number in range(9))
     assert len(hints_for(replace(KNOWN, used=many), site(CODE))) == 4
 
