@@ -153,7 +153,8 @@ def breaks(moment: Moment, text: str) -> bool:
         if python
         else ("", ",", '"', "`", ";", " {}")
     )
-    # a docstring that the typist has begun
+    # strings and docstrings that the typist has begun
     ways = [text + '"""'] if python else []
-    ways += [text + word + closing + body for word in ("", " x", "x", " import x", '"') for body in bodies]
+    words = ("", " x", "x", " import x", '"', "'", '}"', "}'")
+    ways += [text + word + closing + body for word in words for body in bodies]
     return all(errors(before + way, below) > base for way in ways)
