@@ -156,5 +156,5 @@ def breaks(moment: Moment, text: str) -> bool:
     # strings and docstrings that the typist has begun
     ways = [text + '"""'] if python else []
     words = ("", " x", "x", " import x", '"', "'", '}"', "}'")
-    ways += [text + word + closing + body for word in words for body in bodies]
+    ways += [text + word + close + body for word in words for close in {"", closing} for body in bodies]
     return all(errors(before + way, below) > base for way in ways)
