@@ -45,7 +45,7 @@ class Sparsity:
     """Blocks before the diagonal that are always read, beside the diagonal itself."""
     stride: int = 32
     """One query in so many is scored exactly."""
-    candidates: int = 5
+    candidates: int = 3
     """Candidates a row, as a multiple of k(n)."""
     floor: float = 0.6
     """A head whose blocks capture less than this on average is computed densely."""
