@@ -134,13 +134,18 @@ def columns(line: str) -> int:
 def lines_around(before: str) -> Iterator[int]:
     """How far above the end of ``before`` its lines are, 0 for the last, of those that are in a block with it or around
     it."""
-    *lines, here = before.split("\n")
+    *lines, here = _last_lines(before)
     indent = columns(here)
     yield 0
-    for back, line in enumerate(reversed(lines[-_MOST_LINES:]), 1):
+    for back, line in enumerate(reversed(lines), 1):
         if line.strip() and columns(line) <= indent:
             indent = columns(line)
             yield back
+
+
+def _last_lines(before: str) -> list[str]:
+    """The line that ``before`` ends in and those above it, as many as are looked at: most of a long file is not."""
+    return before.rsplit("\n", _MOST_LINES + 1)[-_MOST_LINES - 1 :]
 
 
 def narrowed(before: str, name: str) -> tuple[str, ...]:
@@ -153,12 +158,12 @@ def narrowed(before: str, name: str) -> tuple[str, ...]:
         rf"|(?<![\w.]){bare}\s+instanceof\s+(?P<js>[\w.]+))"
     )
     bound = re.compile(rf"^\s*(?:for\s+)?(?:const\s+|let\s+|var\s+)?{bare}\s*(?::[^=]+)?=(?!=)|\b(?:for|as)\s+{bare}\b")
-    *lines, here = before.split("\n")
+    *lines, here = _last_lines(before)
     for found in test.finditer(here):
         if not found["no"] and re.search(r"\band\b|&&", here[found.end() :]) and not _OR.search(here[found.end() :]):
             return _classes(found)
     indent, inner = columns(here), ""
-    for line in reversed(lines[-_MOST_LINES:]):
+    for line in reversed(lines):
         text = line.strip()
         if not text:
             continue

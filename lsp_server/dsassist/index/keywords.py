@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dsassist.index.chain import OpenCall
-from dsassist.index.model import Kind, SymbolFlag
+from dsassist.index.model import SymbolFlag
+from dsassist.index.module import Module
 from dsassist.index.outline import Outlines
 from dsassist.index.types import Type, Types
 
-__all__ = ["NO_KEYWORDS", "Keywords", "KeywordsAt"]
+__all__ = ["NO_KEYWORDS", "Keywords", "KeywordsAt", "passed_parameters"]
 
 _BEGINS = re.compile(r"\s*\w*\Z")
 _BARE_STAR = re.compile(rb"[(,]\s*\*\s*,")
@@ -42,6 +42,14 @@ class _Parameters:
     variadic: bool = False
     others: bool = False
     """Whether names that are not among these are accepted."""
+
+
+def passed_parameters(module: Module, function: int, *, bound: bool) -> tuple[int, ...]:
+    """A function's parameters as a call passes them: without the receiver's where it is ``bound`` to one."""
+    parameters = module.symbols[function].parameters
+    if bound and parameters and module.symbols[parameters[0]].flags & SymbolFlag.FIRST_ARGUMENT:
+        return parameters[1:]
+    return parameters
 
 
 class Keywords(Outlines):
@@ -81,16 +89,13 @@ class Keywords(Outlines):
         if module is None or module.language.name != "python":
             return None
         sym = module.symbols[symbol]
-        parameters: Sequence[int] = sym.parameters
         symbols = module.symbols
-        if bound and parameters and symbols[parameters[0]].flags & SymbolFlag.FIRST_ARGUMENT:
-            parameters = parameters[1:]
         star = _BARE_STAR.search(self._text(path), sym.start, sym.head_end)
         after = star.end() if star is not None else sym.head_end
         places: list[str] = []
         names: list[str] = []
         variadic = others = False
-        for parameter in parameters:
+        for parameter in passed_parameters(module, symbol, bound=bound):
             flags = symbols[parameter].flags
             if flags & SymbolFlag.KEYWORDS:
                 others = True
@@ -107,21 +112,9 @@ class Keywords(Outlines):
         by_name = any(map(_BY_NAME.search, heads))
         if not by_name and not complete:
             return None  # a base outside of the workspace may have a constructor
-        fields: dict[str, None] = {}
-        for path, owner in reversed(order):
-            fields |= dict.fromkeys(self._fields_of(path, owner))
-        names = tuple(fields)
+        fields = self._declared_fields(item)
+        names = tuple(name for name, declared in fields.items() if not _NO_FIELD.match(declared))
         return _Parameters((), names) if by_name else _Parameters(names, ())
-
-    def _fields_of(self, path: str, owner: int) -> Iterator[str]:
-        module = self._module(path)
-        for body in module.symbols[owner].bodies if module is not None else ():
-            assert module is not None
-            for name, symbol in module.members(body).items():
-                sym = module.symbols[symbol]
-                declared = sym.kind in (Kind.FIELD, Kind.VARIABLE) and sym.annotation >= 0 and not name.startswith("_")
-                if declared and not _NO_FIELD.match(self._declaration(path, symbol)):
-                    yield name
 
     def _head_text(self, path: str, symbol: int) -> str:
         module = self._module(path)

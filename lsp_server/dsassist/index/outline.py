@@ -200,6 +200,11 @@ class Outlines(Rank):
             for path, symbol in self._resolver.class_member(item[1], item[2], method):
                 head = self._declaration(path, symbol).replace(f"{method}(", f"{name}(", 1)
                 return Outline(name, head.replace(" -> None", ""), path)
+        fields = self._declared_fields(item)
+        return Outline(name, f"{name}({', '.join(fields.values())})", item[1]) if fields else None
+
+    def _declared_fields(self, item: Type) -> dict[str, str]:
+        """A class's public fields that have a type, by name as they are declared, those of its bases first."""
         fields: dict[str, str] = {}
         for path, owner in reversed(self._resolver.ancestors(item[1], item[2])[0]):
             module = self._module(path)
@@ -210,7 +215,7 @@ class Outlines(Rank):
                     sym = module.symbols[symbol]
                     if sym.kind in (Kind.FIELD, Kind.VARIABLE) and sym.annotation >= 0 and not field.startswith("_"):
                         fields.setdefault(field, self._declaration(path, symbol))
-        return Outline(name, f"{name}({', '.join(fields.values())})", item[1]) if fields else None
+        return fields
 
 
 def _is_dunder(name: str) -> bool:

@@ -63,6 +63,8 @@ class Parts:
         self.more_lines = edited.after.count(b"\n") - edited.before.count(b"\n")
         self.more_bytes = len(edited.after) - len(edited.before)
         self._head, self._tail = self._untouched()
+        self._lines = edited.before.split(b"\n") if language.declares_outside(edited.before) else []
+        """Of the old text, where one of them may declare a name of the module; else none."""
         names = old.occurrences.names
         self._known = {names[symbol.name]: at for at, symbol in enumerate(old.symbols) if not symbol.scope}
         while True:
@@ -135,8 +137,7 @@ class Parts:
         it there: they make one symbol."""
         occurrences, known = self._old.occurrences, self._known
         held = self._head, self._tail
-        declares = self._language.declares_outside
-        lines = self._edited.before.split(b"\n") if declares(self._edited.before) else []
+        declares, lines = self._language.declares_outside, self._lines
         for name in names & known.keys():
             for place in occurrences.named(name):
                 role, line = occurrences.role[place], occurrences.line[place]

@@ -26,8 +26,8 @@ from dsassist.index.chain import (
 )
 from dsassist.index.echo import Echo, Use
 from dsassist.index.facts import Import, Occurrences
-from dsassist.index.keywords import NO_KEYWORDS, Keywords, KeywordsAt
-from dsassist.index.model import Kind, Mode, Op, Role, SymbolFlag
+from dsassist.index.keywords import NO_KEYWORDS, Keywords, KeywordsAt, passed_parameters
+from dsassist.index.model import Kind, Mode, Op, Role
 from dsassist.index.module import Module
 from dsassist.index.outline import Outline
 from dsassist.index.state import View
@@ -341,9 +341,7 @@ class Reach(Echo, Keywords):
 
     def _parameter_at(self, path: str, function: int, position: int, bound: bool) -> tuple[int, ...]:
         module = self._module(path)
-        parameters = module.symbols[function].parameters if module is not None else ()
-        if module is not None and bound and parameters:
-            position += bool(module.symbols[parameters[0]].flags & SymbolFlag.FIRST_ARGUMENT)
+        parameters = passed_parameters(module, function, bound=bound) if module is not None else ()
         return parameters[position : position + 1]
 
 
