@@ -75,10 +75,11 @@ class Keywords(Outlines):
         return KeywordsAt(tuple(found), sure)
 
     def _parameters_of(self, item: Type) -> _Parameters | None:
+        module = self._module(item[1]) if item[0] in ("f", "c", "Z") else None
+        if module is None or module.language.name != "python":
+            return None
         if item[0] == "f":
             return self._of_function(item[1], item[2], bound=item[3] is not None)
-        if item[0] not in ("c", "Z"):
-            return None
         for method in ("__init__", "__new__"):
             for path, symbol in self._resolver.class_member(item[1], item[2], method):
                 return self._of_function(path, symbol, bound=True)
@@ -86,7 +87,7 @@ class Keywords(Outlines):
 
     def _of_function(self, path: str, symbol: int, *, bound: bool) -> _Parameters | None:
         module = self._module(path)
-        if module is None or module.language.name != "python":
+        if module is None:
             return None
         sym = module.symbols[symbol]
         symbols = module.symbols

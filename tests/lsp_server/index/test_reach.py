@@ -304,6 +304,16 @@ def test_what_an_argument_has_to_be_given_by(
     assert known.sure is sure or not names
 
 
+def test_only_python_gives_arguments_by_name(workspace: Any) -> None:
+    workspace.write({"m.ts": "export class BaseModel {}\nexport class Model extends BaseModel {\n  size: number\n}\n"})
+    workspace.index.update()
+    before = "import { Model } from './m'\n\nconst x = new Model("
+    workspace.index.set_overlay("main.ts", before + ")\n")
+    known = workspace.index.at_cursor("main.ts", 2, before)
+    assert [call.name for call in known.calls] == ["Model"]
+    assert known.keywords.names == ()
+
+
 def test_imports_that_nothing_uses_yet(ask: Any) -> None:
     head = "from store import Session, open_store\n\n"
     assert [outline.head for outline in ask("x = 1\n", head=head).unused] == [
