@@ -1,7 +1,8 @@
 """Many editors at once: 16 people type into one engine, and a team that asks one after the other for comparison.
 
-Each editor edits a file of its own: it asks for a completion at a line, waits a moment as a person does, goes on to the
-next line, and sometimes drops its request half-way because it typed on. Reported are errors, latencies by editor
+Each editor opens a file of its own within the first half minute, which the engine is told so that it reads it ahead, as
+the language server does. Then it asks for a completion at a line, waits a moment as a person does, goes on to the next
+line, and sometimes drops its request half-way because it typed on. Reported are errors, latencies by editor
 (starvation would show in the slowest), the engine's memory over time, and requests a second of all editors at once
 against requests of the same kind sent one by one.
 """
@@ -10,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import statistics
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from dsassist_model.paths import engine_files
 EDITORS = 16
 THINK = (1.0, 6.0)
 """Seconds between an answer and the next request."""
+OPENED = 30.0
+"""Seconds within which everybody has opened a file."""
 DROPPED = 0.15
 """Share of requests that the editor gives up after a moment."""
 TOKENS = 16
@@ -66,10 +70,24 @@ def requests(text: str, name: str, rng: random.Random) -> Iterator[CompletionReq
 async def work(backend: LocalBackend, text: str, name: str, seed: int, until: float) -> Editor:
     """One editor until the time is up."""
     editor, rng = Editor(), random.Random(seed)
-    await asyncio.sleep(rng.uniform(0, THINK[1]))
-    for request in requests(text, name, rng):
+    await asyncio.sleep(rng.uniform(0, OPENED))
+    asked = requests(text, name, rng)
+    first = next(asked)
+    ahead = asyncio.create_task(backend.warm_up(replace(first, max_tokens=0, priority="background")))
+    await asyncio.sleep(rng.uniform(*THINK))
+    await _typed(backend, editor, itertools.chain((first,), asked), rng, until)
+    ahead.cancel()
+    await asyncio.gather(ahead, return_exceptions=True)
+    return editor
+
+
+async def _typed(
+    backend: LocalBackend, editor: Editor, asked: Iterable[CompletionRequest], rng: random.Random, until: float
+) -> None:
+    """One request after the other, with the pauses between them."""
+    for request in asked:
         if time.monotonic() >= until:
-            return editor
+            return
         gives_up = rng.random() < DROPPED
         began = time.perf_counter()
         try:
@@ -81,7 +99,6 @@ async def work(backend: LocalBackend, text: str, name: str, seed: int, until: fl
         except BackendError as error:
             editor.errors.append(str(error))
         await asyncio.sleep(rng.uniform(*THINK) if not gives_up else 0.2)
-    return editor
 
 
 async def watch(pid: int, until: float) -> list[float]:

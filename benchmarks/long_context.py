@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import ROOT, arguments, report, say
+from _long_context.layers import layers
 from _long_context.prompts import SEGMENT, prompt
 from _long_context.quality import quality
 from _long_context.recall import recall
@@ -33,7 +34,9 @@ from dsassist_model import catalog, store
 from dsassist_model.convert import load
 from dsassist_model.long_context import LongContext
 
-PARTS = ("quality", "recall", "speed", "memory", "llamacpp", "growth", "decode")
+PARTS = ("quality", "recall", "layers", "speed", "memory", "llamacpp", "growth", "decode")
+LAYERS_NEED = 0.004
+"""Leaves out so much that a layer's loss shows."""
 WAYS = ("dense", "sparse", "sparse_int8", "dense_float32")
 
 
@@ -130,6 +133,9 @@ def main() -> int:
         figures |= quality(options, folder, length, sparsity(options), ways)
     if "recall" in parts:
         figures |= recall(options.model, prompt(tokenizer, folder, length + SEGMENT, options.seed), sparsity(options))
+    if "layers" in parts:
+        strong = sparsity(options, fine_need=LAYERS_NEED)
+        figures |= layers(options.model, tokens, strong, quick=options.quick)
     for name, part in (("speed", speed), ("memory", memory)):
         if name in parts:
             more_figures, more_ratios = part(options, tokens, taken)

@@ -96,8 +96,9 @@ def quality(
                 context = model.long_context
                 context.read = context.visible = 0
                 found = predictions(model, tokens, pool)
+                density = context.density  # of the prompt: what fills the gaps is short, and mostly read densely
                 full = [fill(model, loaded.tokenizer, pool, len(tokens), gap.tokens) == gap.answer for gap in wanted]
-                result = (*found, sum(full), context.density)
+                result = (*found, sum(full), density)
                 del pool
                 if kept is not None:
                     torch.save(result, kept)

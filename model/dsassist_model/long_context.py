@@ -35,6 +35,9 @@ __all__ = ["Far", "LayerPages", "LongContext", "Way"]
 
 Way = Literal["paged", "dense", "sparse"]
 
+_MIDDLE = 0.36, 0.7
+"""Of a model's layers: from where to where."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerPages:
@@ -83,6 +86,11 @@ class LongContext:
     sparsity: Sparsity = field(default_factory=Sparsity)
     dense_layers: int = 2
     """First layers that read everything …"""
+    middle: range | None = None
+    """Layers that lose more than others by what is left out (measured: ``benchmarks/long_context.py --parts layers``):
+    it is in the middle that heads look for where something was said before. None for all."""
+    outer_need: float = 0.002
+    """``Sparsity.fine_need`` of the other layers."""
     dense_until: int = 32_768
     """… of so many tokens; reading all of more costs more than all other layers."""
     gathered_from: int = 2048
@@ -103,13 +111,17 @@ class LongContext:
     """Keys that dense layers would have read in their place."""
 
     @classmethod
-    def for_machine(cls, device: torch.device, dtype: torch.dtype, head_dim: int) -> LongContext:
-        """The settings for a model on ``device`` that computes in ``dtype``: where attention has a way that is faster
-        than that type's (bfloat16), keys are worth packing or gathering for any whole chunk of a prompt; where keys can
-        be left out a few at a time, the first layers lose no more by it than others."""
+    def for_machine(cls, device: torch.device, dtype: torch.dtype, head_dim: int, layers: int) -> LongContext:
+        """The settings for a model of ``layers`` on ``device`` that computes in ``dtype``.
+
+        Where attention has a way that is faster than that type's (bfloat16), keys are worth packing or gathering for
+        any whole chunk of a prompt; where keys can be left out a few at a time, the first layers lose no more by it
+        than others.
+        """
         probe = torch.empty(0, head_dim, device=device, dtype=dtype)
         if packs(probe):
-            return cls(gathered_from=256, dense_layers=0)
+            middle = range(round(_MIDDLE[0] * layers), round(_MIDDLE[1] * layers))
+            return cls(gathered_from=256, dense_layers=0, middle=middle)
         return cls(gathered_from=256) if compute_dtype(probe) != dtype else cls()
 
     def way(self, layer: int, queries: int, tokens: int) -> Way:
@@ -166,7 +178,7 @@ class LongContext:
         tokens = past + q.shape[0]
         if way == "paged":
             return self._paged(layer, q, pages, table, past, lse)
-        sparsity = self.sparsity if last else self._inner
+        sparsity = self._sparsity(layer, last=last)
         if self.dtype is None and packs(q):
             packed = self._packed(pages, table, tokens)
             chosen = compiled.select(q, packed, past, sparsity) if way == "sparse" else None
@@ -224,10 +236,14 @@ class LongContext:
         """Share of the blocks that sparse layers read since the start; 1 where none ran."""
         return self.read / self.visible if self.visible else 1.0
 
-    @property
-    def _inner(self) -> Sparsity:
-        """The settings in the middle of a prompt, where no query is the last."""
-        return replace(self.sparsity, dense_tail=0)
+    def _sparsity(self, layer: int, *, last: bool) -> Sparsity:
+        """The settings for a layer; in the middle of a prompt no query is the last."""
+        outer = self.middle is not None and layer not in self.middle
+        return replace(
+            self.sparsity,
+            dense_tail=self.sparsity.dense_tail if last else 0,
+            fine_need=max(self.sparsity.fine_need, self.outer_need) if outer else self.sparsity.fine_need,
+        )
 
     def _count(self, chosen: Selection, past: int, asked: Tensor | None) -> None:
         if chosen.counts.is_cuda:  # would wait for the device

@@ -95,7 +95,7 @@ class Transformer:
         self.config, self.device = config, device
         self.dtype = dtype or torch.float32
         # a model that was asked for in one type computes everything in it: it is what others are compared with
-        own = LongContext.for_machine(device, self.dtype, config.head_dim)
+        own = LongContext.for_machine(device, self.dtype, config.head_dim, config.num_layers)
         self.long_context = own if dtype is None else LongContext(dtype=dtype)
         self._as_stored = dtype is None
         self._tensors, self._split_head = tensors, None

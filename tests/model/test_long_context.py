@@ -11,7 +11,7 @@ from torch import Tensor
 from dsassist_kernels.kv_int8 import quantize_pages
 from dsassist_kernels.paged_attention import PAGE
 from dsassist_kernels.paged_attention import attend as paged
-from dsassist_kernels.sparse_attention import Sparsity
+from dsassist_kernels.sparse_attention import Sparsity, packs
 from dsassist_model.long_context import LayerPages, LongContext
 
 
@@ -121,6 +121,23 @@ def test_first_layers_stay_dense() -> None:
     Prompt(600).run(context, 600, layer=1)
     assert context.visible == 0
     assert context.density == 1.0
+
+
+def test_layers_in_the_middle_read_more_than_others() -> None:
+    prompt = Prompt(2000)
+    if not packs(prompt.q):
+        pytest.skip("this machine has no kernel that leaves out a few keys at a time")
+    density = {}
+    for layer in (3, 5):
+        sparsity = Sparsity(fine_mass=0.1, floor=0.0)
+        context = LongContext(sparsity=sparsity, middle=range(4, 8), outer_need=0.02, dense_layers=0)
+        context.gathered_from = context.sparse_from = 256
+        prompt.run(context, 1000, layer=layer)
+        density[layer] = context.density
+    assert density[3] < 0.9 * density[5]
+    of_a_model = LongContext.for_machine(torch.device("cpu"), torch.float32, 64, 24)
+    assert of_a_model.middle is not None
+    assert 0 < of_a_model.middle.start < of_a_model.middle.stop < 24
 
 
 def _settings(context: LongContext) -> dict[str, Any]:

@@ -17,7 +17,7 @@
 #define HIDDEN -1e30f /* finite, so that differences are never NaN */
 #define DENSE -1
 
-#if defined(__AVX512BF16__) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
 int available(void) { return 1; }
 

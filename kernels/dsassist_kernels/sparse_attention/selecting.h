@@ -1,68 +1,91 @@
 /* Which blocks of keys a row of queries reads: part of cpu.c, whose packed keys and scores it uses. */
 
-/* Sums of exponentials of R sampled queries: e * 2^ref */
+/* Sums of exponentials of sixteen sampled queries over the keys of a cell: e * 2^ref */
 typedef struct {
-  float e[R], ref[R];
+  __m512 e, ref;
 } cell;
 
+/* Queries of a sample, as bytes that are 128 too large: [d / 4, 16] of four components; what their products have to be multiplied with */
 typedef struct {
-  uint32_t q[MOST_SAMPLES * MOST_D / 2];
+  __m512i q[MOST_D / 4];
+  __m512 scale;
 } sample;
 
-/* Attention of up to R sampled queries at positions `at` over the groups in list, by cells of `per` <= 4 groups; sums of their shares
-   and of the squares are added to mean and square [cells] */
-INLINE void share_out(const uint32_t *q, const int64_t *at, int64_t count, const uint32_t *kp, const int32_t *list, int64_t groups, int64_t per,
-                      cell *cells, float *mean, float *square, const int64_t d) {
-  static const float nothing[R] = {0};
-  float top[R], total[R];
-  int64_t first = at[0];
-  for (int r = 0; r < R; r++) top[r] = HIDDEN, first = r < count && at[r] < first ? at[r] : first;
-  for (int64_t begin = 0; begin < groups; begin += CHUNK) {
-    const uint32_t *k[CHUNK];
-    int64_t place[CHUNK];
-    for (int g = 0; g < CHUNK; g++) {
-      int64_t number = list[begin + g < groups ? begin + g : groups - 1];
-      k[g] = kp + number * d * 8;
-      place[g] = begin + g < groups ? number * GROUP : INT64_MAX / 2;
+/* 2^x for x <= 127 with a relative error of 2e-3: what a choice can bear; 0 for very small x */
+INLINE __m512 power_for_choice(__m512 x) {
+  __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.33977f), _mm512_set1_ps(0.66016f));
+  return _mm512_scalef_ps(_mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f)), x);
+}
+
+/* Sixteen queries (x[i], or zeros where it is NULL), times scale, in eight bits */
+INLINE void take_sample(const float *const *x, float scale, sample *w, const int64_t d) {
+  float scales[16];
+  uint8_t *to = (uint8_t *)w->q;
+  for (int i = 0; i < 16; i++) {
+    float most = 1e-20f;
+    for (int64_t j = 0; x[i] && j < d; j++) most = fmaxf(most, fabsf(x[i][j]));
+    scales[i] = scale * most / 127.0f;
+    for (int64_t j = 0; j < d; j++) {
+      int whole = x[i] ? (int)lrintf(x[i][j] * (127.0f / most)) : 0;
+      to[(j / 4 * 16 + i) * 4 + j % 4] = (uint8_t)(128 + whole);
     }
-    int masked = place[CHUNK - 1] + GROUP - 1 > first;
-    float s[R * 64] __attribute__((aligned(64)));
-    scores(q, k, nothing, s, d);
-    cell *own = cells + begin / per;
-    for (int r = 0; r < count; r++) {
-      __m512 x[CHUNK];
-      for (int g = 0; g < CHUNK; g++) {
-        x[g] = _mm512_load_ps(s + r * 64 + g * 16);
-        if (masked) x[g] = hide(x[g], place[g], at[r]);
-      }
-      __m512 most = _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
-      if (_mm512_cmp_ps_mask(most, _mm512_set1_ps(top[r] + 8.0f), _CMP_GT_OQ)) top[r] = _mm512_reduce_max_ps(most);
-      __m512 base = _mm512_set1_ps(top[r]);
-      for (int g = 0; g < CHUNK; g++) x[g] = power_of_two(_mm512_sub_ps(x[g], base));
-      if (per == 4)
-        own[0].e[r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(x[0], x[1]), _mm512_add_ps(x[2], x[3]))), own[0].ref[r] = top[r];
-      else
-        for (int g = 0; g < CHUNK && begin + g < groups; g += per) {
-          own[g / per].e[r] = _mm512_reduce_add_ps(per == 2 ? _mm512_add_ps(x[g], x[g + 1]) : x[g]);
-          own[g / per].ref[r] = top[r];
-        }
+  }
+  w->scale = _mm512_loadu_ps(scales);
+}
+
+/* Attention of the sampled queries at positions `at` (INT32_MIN marks a place without one) over the groups in list, by cells of `per`
+   groups: keys in eight bits, [groups, d / 4, 16] of four components, a scale for each and -128 times the sum of its components.
+   Sums of their shares and of the squares are added to mean and square [cells]. A lane is a query. */
+INLINE void share_out(const sample *w, __m512i at, const uint32_t *k8, const float *scales, const int32_t *bases, const int32_t *list,
+                      int64_t groups, int64_t per, cell *cells, float *mean, float *square, const int64_t d) {
+  __mmask16 there = _mm512_cmpge_epi32_mask(at, _mm512_setzero_si512());
+  int64_t first = _mm512_mask_reduce_min_epi32(there, at);
+  __m512 top = _mm512_set1_ps(HIDDEN), total = _mm512_setzero_ps(), sum = total;
+  for (int64_t g = 0; g < groups; g++) {
+    int64_t number = list[g];
+    const uint32_t *k = k8 + number * d * 4;
+    const float *scale = scales + number * GROUP;
+    const int32_t *base = bases + number * GROUP;
+    __m512i acc[GROUP];
+#pragma GCC unroll 16
+    for (int t = 0; t < GROUP; t++) acc[t] = _mm512_set1_epi32(base[t]);
+    for (int64_t j = 0; j < d / 4; j++) {
+      __m512i q = w->q[j];
+#pragma GCC unroll 16
+      for (int t = 0; t < GROUP; t++) acc[t] = _mm512_dpbusd_epi32(acc[t], q, _mm512_set1_epi32((int)k[j * 16 + t]));
     }
+    __m512 x[GROUP];
+#pragma GCC unroll 16
+    for (int t = 0; t < GROUP; t++) x[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[t]), _mm512_mul_ps(w->scale, _mm512_set1_ps(scale[t])));
+    if (number * GROUP + GROUP - 1 > first)
+      for (int t = 0; t < GROUP; t++)
+        x[t] = _mm512_mask_mov_ps(x[t], _mm512_cmpgt_epi32_mask(_mm512_set1_epi32((int)(number * GROUP + t)), at), _mm512_set1_ps(HIDDEN));
+    __m512 most = x[0];
+#pragma GCC unroll 16
+    for (int t = 1; t < GROUP; t++) most = _mm512_max_ps(most, x[t]);
+    if (g % per == 0) sum = _mm512_setzero_ps();
+    /* sums are relative to a top that is raised before powers might become too large */
+    __mmask16 higher = _mm512_cmp_ps_mask(most, _mm512_add_ps(top, _mm512_set1_ps(8.0f)), _CMP_GT_OQ);
+    if (higher) {
+      __m512 up = _mm512_mask_mov_ps(top, higher, most);
+      sum = _mm512_mul_ps(sum, power_for_choice(_mm512_sub_ps(top, up)));
+      top = up;
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < GROUP; t++) sum = _mm512_add_ps(sum, power_for_choice(_mm512_sub_ps(x[t], top)));
+    cells[g / per].e = sum, cells[g / per].ref = top;
   }
   int64_t number = (groups + per - 1) / per;
-  for (int r = 0; r < count; r++) {
-    total[r] = 0.0f;
-    for (int64_t c = 0; c < number; c++) {
-      float x = cells[c].ref[r] - top[r];
-      if (x < 0.0f) cells[c].e[r] *= x < -126.0f ? 0.0f : exp2f(x);
-      total[r] += cells[c].e[r];
-    }
-    total[r] = 1.0f / total[r];
+  for (int64_t c = 0; c < number; c++) {
+    cells[c].e = _mm512_mul_ps(cells[c].e, power_of_two(_mm512_sub_ps(cells[c].ref, top)));
+    total = _mm512_add_ps(total, cells[c].e);
   }
-  for (int64_t c = 0; c < number; c++)
-    for (int r = 0; r < count; r++) {
-      float x = cells[c].e[r] * total[r];
-      mean[c] += x, square[c] += x * x;
-    }
+  total = _mm512_maskz_div_ps(there, _mm512_set1_ps(1.0f), total);
+  for (int64_t c = 0; c < number; c++) {
+    __m512 x = _mm512_mul_ps(cells[c].e, total);
+    mean[c] += _mm512_reduce_add_ps(x), square[c] += _mm512_reduce_add_ps(_mm512_mul_ps(x, x));
+  }
 }
 
 /* The blocks with need >= bar, and all forced ones (need < 0 hides a block, forced ones have need >= 2): their number and mean mass */
@@ -96,7 +119,9 @@ typedef struct {
   const float *q;
   const uint32_t *kp;
   int32_t *indices, *counts;
-  float *captured, *pooled, *means, *squares;
+  float *captured, *pooled, *means, *squares, *scales;
+  uint32_t *k8;
+  int32_t *bases;
   int64_t qt, qh, heads, hkv, d, past, tokens, groups, begin, rows, lists, width, block, stride, sink, window, cap, candidates;
   int64_t coarse, band, last, blocks;
   float mass, least, enough, before, scale;
@@ -120,6 +145,39 @@ static void pool_block(void *context, int64_t piece) {
   }
 }
 
+/* Keys of 8 groups of one head in eight bits, as share_out takes them */
+static void round_keys(void *context, int64_t piece) {
+  const selecting *z = context;
+  int64_t parts = (z->groups + 7) / 8, h = piece / parts, d = z->d;
+  __m512 magnitude = (__m512)_mm512_set1_epi32(0x7fffffff), limit = _mm512_set1_ps(127.0f);
+  for (int64_t g = piece % parts * 8; g < piece % parts * 8 + 8 && g < z->groups; g++) {
+    const uint32_t *from = z->kp + (h * z->groups + g) * d * 8;
+    uint32_t *to = z->k8 + (h * z->groups + g) * d * 4;
+    __m512 most = _mm512_set1_ps(1e-20f);
+    for (int64_t j = 0; j < d / 2; j++) {
+      __m512i x = _mm512_loadu_si512(from + j * 16);
+      __m512 even = (__m512)_mm512_slli_epi32(x, 16), odd = (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000));
+      most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(even, magnitude), _mm512_and_ps(odd, magnitude)));
+    }
+    __m512 inverse = _mm512_div_ps(limit, most);
+    __m512i sum = _mm512_setzero_si512(), byte = _mm512_set1_epi32(255);
+    for (int64_t j = 0; j < d / 4; j++) {
+      __m512i four = _mm512_setzero_si512();
+      for (int i = 1; i >= 0; i--) {
+        __m512i x = _mm512_loadu_si512(from + (2 * j + i) * 16);
+        __m512 even = (__m512)_mm512_slli_epi32(x, 16), odd = (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000));
+        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(even, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(odd, inverse));
+        sum = _mm512_add_epi32(sum, _mm512_add_epi32(low, high));
+        low = _mm512_or_si512(_mm512_and_si512(low, byte), _mm512_slli_epi32(_mm512_and_si512(high, byte), 8));
+        four = _mm512_or_si512(_mm512_slli_epi32(four, 16), low);
+      }
+      _mm512_storeu_si512(to + j * 16, four);
+    }
+    _mm512_storeu_ps(z->scales + (h * z->groups + g) * GROUP, _mm512_div_ps(most, limit));
+    _mm512_storeu_si512(z->bases + (h * z->groups + g) * GROUP, _mm512_mullo_epi32(sum, _mm512_set1_epi32(-128)));
+  }
+}
+
 /* Rows that are sampled before any of them is chosen for */
 #define BAND 32
 
@@ -130,25 +188,31 @@ static void sample_row(void *context, int64_t unit) {
   int64_t qt = z->qt, qh = z->qh, heads = z->heads, hkv = z->hkv, d = z->d, past = z->past, tokens = z->tokens, groups = z->groups;
   int64_t lists = z->lists, block = z->block, stride = z->stride, sink = z->sink, window = z->window;
   int64_t candidates = z->candidates, coarse = z->coarse, per = block / GROUP, blocks = z->blocks;
-  int64_t together = heads / lists, samples = ROWS / stride, most_cells = groups / per + CHUNK;
+  int64_t together = heads / lists, samples = ROWS / stride, most_cells = groups / per + 1;
   const float *pooled = z->pooled;
-  size_t room = (sizeof(sample) + 63) / 64 * 64, lists_room = (size_t)(groups + CHUNK + blocks + 1) * sizeof(int32_t);
+  size_t room = (sizeof(sample) + 63) / 64 * 64, lists_room = (size_t)(groups + blocks + 1) * sizeof(int32_t);
   lists_room = (lists_room + 63) / 64 * 64;
   sample *w = own_memory(room + lists_room + (size_t)most_cells * sizeof(cell) + (size_t)(2 * most_cells + 2 * coarse) * sizeof(float));
   if (!w) {
     z->failed = 1;
     return;
   }
-  int32_t *list = (int32_t *)((char *)w + room), *name = list + groups + CHUNK;
+  int32_t *list = (int32_t *)((char *)w + room), *name = list + groups;
   cell *cells = (cell *)((char *)list + lists_room);
   float *mean = (float *)(cells + most_cells), *square = mean + most_cells, *far = square + most_cells;
   int64_t row = z->last - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
   int64_t first = (z->begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
+  int32_t lane[MOST_SAMPLES];
   int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
-  const uint32_t *k = z->kp + kv * groups * d * 8;
-  for (int64_t i = 0; i < samples; i++) {
+  const uint32_t *k8 = z->k8 + kv * groups * d * 4;
+  const float *scales = z->scales + kv * groups * GROUP;
+  const int32_t *bases = z->bases + kv * groups * GROUP;
+  for (int64_t i = 0; i < MOST_SAMPLES; i++) {
+    lane[i] = INT32_MIN;
+    if (i >= samples) continue;
     at[i] = first + stride - 1 + i * stride;
     at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
+    lane[i] = (int32_t)at[i];
   }
   float edge = 0.0f; /* the score from which a block of 128 is a candidate */
   if (seen > candidates) {
@@ -190,19 +254,17 @@ static void sample_row(void *context, int64_t unit) {
   int64_t cells_used = (count + per - 1) / per;
   memset(mean, 0, (size_t)cells_used * sizeof(float));
   memset(square, 0, (size_t)cells_used * sizeof(float));
+  __m512i lanes = _mm512_loadu_si512(lane);
   for (int64_t g = 0; g < together; g++) {
-    for (int64_t i = 0; i < samples; i++)
-      take_queries(q + (at[i] - past) * qt + (h * together + g) * qh, 0, 1, 1, scale * 1.44269504f, w->q + i * (d / 2), d);
-    for (int64_t i = samples; i % R; i++) take_queries(NULL, 0, 0, 1, 0.0f, w->q + i * (d / 2), d);
-    for (int64_t i = 0; i < samples; i += R) {
-      int64_t some = samples - i < R ? samples - i : R;
-      if (d == 64)
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 64);
-      else if (d == 128)
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, 128);
-      else
-        share_out(w->q + i * (d / 2), at + i, some, k, list, count, per, cells, mean, square, d);
-    }
+    const float *x[MOST_SAMPLES];
+    for (int64_t i = 0; i < MOST_SAMPLES; i++) x[i] = i < samples ? q + (at[i] - past) * qt + (h * together + g) * qh : NULL;
+    take_sample(x, scale * 1.44269504f, w, d);
+    if (d == 64)
+      share_out(w, lanes, k8, scales, bases, list, count, per, cells, mean, square, 64);
+    else if (d == 128)
+      share_out(w, lanes, k8, scales, bases, list, count, per, cells, mean, square, 128);
+    else
+      share_out(w, lanes, k8, scales, bases, list, count, per, cells, mean, square, d);
   }
   float weight = 1.0f / (float)(together * samples);
   float *means = z->means + (h * (BAND + 1) + row - z->band + 1) * blocks, *squares = z->squares + (means - z->means);
@@ -256,11 +318,15 @@ int select_blocks(const float *q, const uint32_t *kp, int32_t *indices, int32_t 
   z.candidates = candidates, z.coarse = coarse, z.blocks = blocks, z.mass = mass, z.least = least;
   z.enough = enough, z.before = before, z.scale = scale;
   z.means = malloc((size_t)(2 * cells) * sizeof(float)), z.squares = z.means + cells;
+  /* a key takes d bytes, its scale and its base four each */
+  z.k8 = malloc((size_t)(hkv * z.groups * GROUP * (d + 8))), z.scales = (float *)(z.k8 + hkv * z.groups * d * 4);
+  z.bases = (int32_t *)(z.scales + hkv * z.groups * GROUP);
   z.pooled = candidates < coarse ? malloc((size_t)(hkv * coarse * d) * sizeof(float)) : NULL;
-  if (!z.means || (candidates < coarse && !z.pooled)) {
-    free(z.means), free(z.pooled);
+  if (!z.means || !z.k8 || (candidates < coarse && !z.pooled)) {
+    free(z.means), free(z.k8), free(z.pooled);
     return -1;
   }
+  in_parallel(round_keys, &z, hkv * ((z.groups + 7) / 8));
   if (z.pooled) in_parallel(pool_block, &z, hkv * coarse);
   for (z.band = 0; z.band < rows; z.band += BAND) {
     int64_t some = rows - z.band < BAND ? rows - z.band : BAND;
@@ -270,6 +336,6 @@ int select_blocks(const float *q, const uint32_t *kp, int32_t *indices, int32_t 
     for (int64_t h = 0; h < lists; h++) /* the last row is the one before the next band's first */
       memcpy(z.squares + h * (BAND + 1) * blocks, z.squares + (h * (BAND + 1) + BAND) * blocks, (size_t)blocks * sizeof(float));
   }
-  free(z.means), free(z.pooled);
+  free(z.means), free(z.k8), free(z.pooled);
   return z.failed ? -1 : 0;
 }

@@ -55,9 +55,9 @@ class Sparsity:
     """Keys a block where the compiled CPU kernel chooses: it can leave out less than 128 at a time."""
     fine_stride: int = 8
     """``stride`` there."""
-    fine_need: float = 0.001
+    fine_need: float = 0.0003
     """A block is left out there whose share of the sampled queries' attention (their root mean square) is less …"""
-    fine_mass: float = 0.9
+    fine_mass: float = 0.7
     """… once the others hold this share of it."""
     before: float = 0.5
     """What the samples of the block of queries before count for beside a row's own there."""
