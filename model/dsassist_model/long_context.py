@@ -84,12 +84,14 @@ class LongContext:
     mode: Literal["auto", "dense"] = "auto"
     """``dense`` never leaves a key out."""
     sparsity: Sparsity = field(default_factory=Sparsity)
+    few: int = BLOCK
+    """Fewer new tokens than this are computed page by page."""
     dense_layers: int = 2
     """First layers that read everything …"""
     middle: range | None = None
     """Layers that lose more than others by what is left out (measured: ``benchmarks/long_context.py --parts layers``):
     it is in the middle that heads look for where something was said before. None for all."""
-    outer_need: float = 0.002
+    outer_need: float = 0.0025
     """``Sparsity.fine_need`` of the other layers."""
     dense_until: int = 32_768
     """… of so many tokens; reading all of more costs more than all other layers."""
@@ -121,15 +123,16 @@ class LongContext:
         probe = torch.empty(0, head_dim, device=device, dtype=dtype)
         if packs(probe):
             middle = range(round(_MIDDLE[0] * layers), round(_MIDDLE[1] * layers))
-            return cls(gathered_from=256, dense_layers=0, middle=middle)
+            few = paged_attention.FEW_QUERIES + 1  # up to there, what a token gets must not depend on its neighbours
+            return cls(gathered_from=256, few=few, dense_layers=0, middle=middle)
         return cls(gathered_from=256) if compute_dtype(probe) != dtype else cls()
 
     def way(self, layer: int, queries: int, tokens: int) -> Way:
         """What is run for ``queries`` new tokens of ``tokens`` in all. Depends on nothing else."""
-        if queries < BLOCK or tokens < self.gathered_from:
+        if queries < self.few or tokens < self.gathered_from:
             return "paged"
         first = layer < self.dense_layers and tokens <= self.dense_until
-        if self.mode == "dense" or first or tokens < self.sparse_from:
+        if self.mode == "dense" or first or tokens < self.sparse_from or queries < BLOCK:
             return "dense"
         return "sparse"
 

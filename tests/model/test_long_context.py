@@ -140,6 +140,18 @@ def test_layers_in_the_middle_read_more_than_others() -> None:
     assert 0 < of_a_model.middle.start < of_a_model.middle.stop < 24
 
 
+def test_where_keys_are_packed_a_part_of_a_block_is_computed_so_too() -> None:
+    prompt = Prompt(1100)
+    if not packs(prompt.q):
+        pytest.skip("this machine has no kernel that packs keys")
+    context = LongContext.for_machine(torch.device("cpu"), torch.float32, 64, 24)
+    assert [context.way(5, queries, 1000) for queries in (32, 33, 127, 128)] == ["paged", "dense", "dense", "dense"]
+    assert context.way(5, 127, 50_000) == "dense"
+    assert context.way(5, 128, 50_000) == "sparse"
+    got = prompt.run(context, 90)
+    torch.testing.assert_close(got.double(), prompt.exact(), rtol=0, atol=0.02)
+
+
 def _settings(context: LongContext) -> dict[str, Any]:
     return {
         name: getattr(context, name)
