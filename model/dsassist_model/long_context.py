@@ -91,7 +91,7 @@ class LongContext:
     middle: range | None = None
     """Layers that lose more than others by what is left out (measured: ``benchmarks/long_context.py --parts layers``):
     it is in the middle that heads look for where something was said before. None for all."""
-    outer_need: float = 0.0025
+    outer_need: float = 0.002
     """``Sparsity.fine_need`` of the other layers."""
     dense_until: int = 32_768
     """… of so many tokens; reading all of more costs more than all other layers."""
