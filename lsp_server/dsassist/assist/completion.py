@@ -22,6 +22,7 @@ from dsassist.assist.context import NOTHING, Context
 from dsassist.assist.drafts import drafts_for
 from dsassist.assist.generation import Anchor, Generation, Memory
 from dsassist.assist.members import used_members
+from dsassist.assist.names import first_unknown_name
 from dsassist.assist.postprocess import REASONS, judge
 from dsassist.assist.prompt import request_for
 from dsassist.assist.shape import Shape, enough, shape_at
@@ -56,7 +57,7 @@ MEMBER_SECONDS = 0.02
 _MODEL_ANSWERED = frozenset(
     {
         "none", "nothing_to_add", "repeats_next_lines", "repeats_line_above", "closes_twice", "other_indentation",
-        "repeats_itself", "unknown_member", "breaks_syntax",
+        "repeats_itself", "unknown_member", "unknown_name", "breaks_syntax",
     }
 )  # fmt: skip
 """Outcomes after which other answers may do better."""
@@ -237,7 +238,11 @@ class Completer:
                 reason = "unknown_member"
             else:
                 possible = self._choices(site, shape, generation, typed, text, len(raw) - len(text))
-        if possible and self._accept is not None:
+                unknown = first_unknown_name(site, text, whole=whole)
+                if unknown is not None:  # a beginning may do without
+                    possible = [choice for choice in possible if len(choice.text) <= unknown]
+                    reason = "none" if possible and self._accept is not None else "unknown_name"
+        if reason == "none" and possible and self._accept is not None:
             text, reason, chance = self._picked(site, self._accept, text, possible)
         if self.observer is not None:
             self.observer(Attempt(site, shape, raw, text, reason, possible, chance))

@@ -30,6 +30,7 @@ REASONS = {
     "other_indentation": "The suggestion is indented in another way than the file.",
     "repeats_itself": "The suggestion says the same line again and again.",
     "unknown_member": "The suggestion uses a member that does not exist.",
+    "unknown_name": "The suggestion uses a name that is nowhere in the file.",
     "breaks_syntax": "The suggestion would break code that is whole.",
     "unsure": "The suggestion is not likely enough to be what you want (completion.minimumAcceptance).",
     "loading": "The engine is loading its model.",

@@ -7,7 +7,7 @@ beginning of what it reads for the next.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 __all__ = ["SUFFIX_WINDOW", "Site", "cut_prefix", "cut_suffix", "indent_of"]
@@ -15,6 +15,9 @@ __all__ = ["SUFFIX_WINDOW", "Site", "cut_prefix", "cut_suffix", "indent_of"]
 PREFIX_WINDOW = 16_384
 SUFFIX_WINDOW = 4_096
 """Code points kept around the cursor. More than any prompt takes, and little beside a file of megabytes."""
+
+WHOLE = 400_000
+"""Code points up to which a site keeps all of its document, for what asks whether something is anywhere in it."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_END = re.compile(r"\w*\Z")
@@ -41,6 +44,8 @@ class Site:
     repository: str = ""
     manual: bool = False
     """Asked for by the user, not by typing."""
+    whole: str | None = field(default=None, compare=False, repr=False)
+    """The document as it is; None where it is large."""
 
     @classmethod
     def at(
@@ -74,6 +79,7 @@ class Site:
             newline=newline,
             repository=repository,
             manual=manual,
+            whole=text if len(text) <= WHOLE else None,
         )
 
     @cached_property

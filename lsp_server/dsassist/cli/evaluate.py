@@ -104,6 +104,8 @@ SUITES: Mapping[str, Suite] = {
             ("filter_breaks_syntax_wrong_share", "… rightly"),
             ("filter_unknown_member_dropped", "dropped for an unknown member"),
             ("filter_unknown_member_wrong_share", "… rightly"),
+            ("filter_unknown_name_dropped", "dropped for a name that is nowhere in the file"),
+            ("filter_unknown_name_wrong_share", "… rightly"),
             ("filter_closes_twice_dropped", "dropped for closing twice"),
             ("filter_closes_twice_wrong_share", "… rightly"),
             ("filter_repeats_next_lines_dropped", "dropped for repeating what follows"),

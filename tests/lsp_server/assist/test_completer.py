@@ -32,6 +32,7 @@ class Model:
 
 def site(marked, **options):
     before, _, after = marked.partition("|")
+    before = f"from q import HELLO, a, abc, b, f, g, items, log, start\n{before}"  # what the answers name
     return Site.at(before + after, len(before), path="a.py", language="python", **options)
 
 
@@ -134,6 +135,27 @@ async def test_a_member_that_does_not_exist_is_not_suggested():
         assert completer.outcome.reason == reason
         await completer.close()
     assert asked == [("a", "go"), ("a", "nothing"), ("a", "go")]
+
+
+async def test_a_name_that_is_nowhere_in_the_file_is_not_suggested():
+    for text, reason in (("f(decoded)", "unknown_name"), ("f(y)", "none")):
+        completer = Completer(Model((text, -0.1)), settings())
+        await completer.suggest(site("x = |\ny = f(1)\n"))
+        assert completer.outcome.reason == reason
+        await completer.close()
+
+
+async def test_of_a_suggestion_with_such_a_name_what_comes_before_it_is_shown():
+    class Adding(Model):
+        async def stream(self, request):
+            for piece in ("f(y)", " + g(y)", " + decoded"):
+                yield Completion(piece, None, (-0.1,))
+            yield Completion("", "stop")
+
+    completer = Completer(Adding(None), settings(), accept=BY_MEAN)
+    found = await completer.suggest(site("x = |\ny = f(g(1))\n"))
+    assert [s.text for s in found] == ["f(y) + g(y)"]
+    await completer.close()
 
 
 async def test_a_suggestion_does_not_wait_for_a_slow_index():

@@ -78,7 +78,7 @@ async def test_cancel_request_stops_the_model(ready, engine, until):
 
 async def test_the_popups_item_is_completed_and_its_range_replaced(ready, engine):
     engine.answer("(path)")
-    uri = ready.open("x = os.rem\n")
+    uri = ready.open("x = os.rem\npath = 1\n")
     selected = types.SelectedCompletionInfo(types.Range(types.Position(0, 7), types.Position(0, 10)), "remove")
     answer = await ready.inline(uri, 0, 10, selected=selected)
     [item] = answer.items
@@ -122,7 +122,7 @@ async def test_emoji_before_the_cursor(editor, engine, encoding, character):
     await editor.start(options, encodings=[encoding])
     assert editor.result.capabilities.position_encoding == encoding
     engine.answer("y")
-    uri = editor.open("x = '🐍' + \n")
+    uri = editor.open("x = '🐍' + \ny = 1\n")
     width = {types.PositionEncodingKind.Utf8: 4, types.PositionEncodingKind.Utf16: 2}.get(encoding, 1)
     editor.edit(uri, (0, 5), (0, 5 + width), "🐢")
     assert await editor.texts(uri, 0, character) == ["y"]

@@ -21,7 +21,7 @@ def files_of(folder):
 
 
 async def test_orders_in_a_comment_are_text_like_any_other(editor, engine, tmp_path):
-    (tmp_path / "a.py").write_text(INJECTION + "x = \n")
+    (tmp_path / "a.py").write_text(INJECTION + "x = \nimport os\n")
     (tmp_path / "b.py").write_text(INJECTION + "def helper():\n    return 1\n")
     asked = []
     editor.client.feature(types.WORKSPACE_APPLY_EDIT)(lambda params: asked.append(params))
