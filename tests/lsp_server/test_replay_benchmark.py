@@ -13,8 +13,8 @@ from dsassist.settings import CompletionSettings, Settings
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
-OLD = "def f(x):\n    return x\n\n\ndef foo():\n    pass\n"
-NEW = "def f(x, y):\n    total = max(\n        x.value,\n    )\n    return total + foo(x, y)\n\n\ndef foo():\n    pass\n"
+OLD = "def f(x):\n    return x\n\n\ndef g():\n    pass  # foo\n"
+NEW = "def f(x, y):\n    total = max(\n        x.value,\n    )\n    return total + foo(x, y)\n\n\ndef g():\n    pass  # foo\n"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def moments(pair, scripts):
 def test_the_document_is_new_above_and_old_below(moments):
     start = moments[1, 4]
     assert start.before == "def f(x, y):\n    "
-    assert start.after == "\n\n\ndef foo():\n    pass\n"
+    assert start.after == "\n\n\ndef g():\n    pass  # foo\n"
     # a replaced line is typed from where it differs, and brackets close by themselves
     assert min(moments) == (0, 6)
     assert (moments[0, 6].before, moments[0, 6].closers) == ("def f(", ")")
