@@ -11,12 +11,10 @@ typedef struct {
   __m512 scale;
 } sample;
 
-/* 2^x for x <= 127 with a relative error of 2e-3: what a choice can bear; 0 for very small x */
-INLINE __m512 power_for_choice(__m512 x) {
-  __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.33977f), _mm512_set1_ps(0.66016f));
-  return _mm512_scalef_ps(_mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f)), x);
-}
+/* A float whose bits are the integer part of (x + 127) * 2^23 is 2^x but for up to 6% (Schraudolph, 1999), which a choice can bear; the
+   constant below 127 centres the error. Scores are kept as such numbers, which are the bits once they are rounded. */
+#define STEP 8388608.0f
+#define ZERO 1064986823.0f
 
 /* Sixteen queries (x[i], or zeros where it is NULL), times scale, in eight bits */
 INLINE void take_sample(const float *const *x, float scale, sample *w, const int64_t d) {
@@ -41,7 +39,7 @@ INLINE void share_out(const sample *w, __m512i at, const uint32_t *k8, const flo
                       int64_t groups, int64_t per, cell *cells, float *mean, float *square, const int64_t d) {
   __mmask16 there = _mm512_cmpge_epi32_mask(at, _mm512_setzero_si512());
   int64_t first = _mm512_mask_reduce_min_epi32(there, at);
-  __m512 top = _mm512_set1_ps(HIDDEN), total = _mm512_setzero_ps(), sum = total;
+  __m512 top = _mm512_setzero_ps(), total = top, sum = top, origin = _mm512_set1_ps(ZERO), size = _mm512_mul_ps(w->scale, _mm512_set1_ps(STEP));
   for (int64_t g = 0; g < groups; g++) {
     int64_t number = list[g];
     const uint32_t *k = k8 + number * d * 4;
@@ -57,23 +55,25 @@ INLINE void share_out(const sample *w, __m512i at, const uint32_t *k8, const flo
     }
     __m512 x[GROUP];
 #pragma GCC unroll 16
-    for (int t = 0; t < GROUP; t++) x[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[t]), _mm512_mul_ps(w->scale, _mm512_set1_ps(scale[t])));
+    for (int t = 0; t < GROUP; t++) x[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[t]), _mm512_mul_ps(size, _mm512_set1_ps(scale[t])), origin);
     if (number * GROUP + GROUP - 1 > first)
       for (int t = 0; t < GROUP; t++)
-        x[t] = _mm512_mask_mov_ps(x[t], _mm512_cmpgt_epi32_mask(_mm512_set1_epi32((int)(number * GROUP + t)), at), _mm512_set1_ps(HIDDEN));
+        x[t] = _mm512_mask_mov_ps(x[t], _mm512_cmpgt_epi32_mask(_mm512_set1_epi32((int)(number * GROUP + t)), at), _mm512_setzero_ps());
     __m512 most = x[0];
 #pragma GCC unroll 16
     for (int t = 1; t < GROUP; t++) most = _mm512_max_ps(most, x[t]);
     if (g % per == 0) sum = _mm512_setzero_ps();
-    /* sums are relative to a top that is raised before powers might become too large */
-    __mmask16 higher = _mm512_cmp_ps_mask(most, _mm512_add_ps(top, _mm512_set1_ps(8.0f)), _CMP_GT_OQ);
+    /* sums are relative to a top, at first that of the first group, which is raised before powers might become too large */
+    __mmask16 higher = g ? _mm512_cmp_ps_mask(most, _mm512_set1_ps(ZERO + 8.0f * STEP), _CMP_GT_OQ) : (__mmask16)0xffff;
     if (higher) {
-      __m512 up = _mm512_mask_mov_ps(top, higher, most);
-      sum = _mm512_mul_ps(sum, power_for_choice(_mm512_sub_ps(top, up)));
-      top = up;
+      __m512 raise = _mm512_maskz_sub_ps(higher, most, _mm512_set1_ps(ZERO)), by = _mm512_mul_ps(raise, _mm512_set1_ps(1.0f / STEP));
+      sum = _mm512_mul_ps(sum, power_of_two(_mm512_sub_ps(_mm512_setzero_ps(), by)));
+      top = _mm512_add_ps(top, by), origin = _mm512_sub_ps(origin, raise);
+      for (int t = 0; t < GROUP; t++) x[t] = _mm512_sub_ps(x[t], raise);
     }
 #pragma GCC unroll 16
-    for (int t = 0; t < GROUP; t++) sum = _mm512_add_ps(sum, power_for_choice(_mm512_sub_ps(x[t], top)));
+    for (int t = 0; t < GROUP; t++)
+      sum = _mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_cvttps_epi32(_mm512_max_ps(x[t], _mm512_setzero_ps()))));
     cells[g / per].e = sum, cells[g / per].ref = top;
   }
   int64_t number = (groups + per - 1) / per;
