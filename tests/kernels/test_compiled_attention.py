@@ -238,3 +238,16 @@ def test_what_it_cannot_do_is_named() -> None:
     chosen = compiled.select(torch.zeros(200, 4, 64), compiled.pack(*torch.zeros(2, 2, 200, 64)), 0, Sparsity())
     with pytest.raises(ValueError, match="one list a KV head"):
         attend(torch.zeros(1, 4, 200, 64), *torch.zeros(2, 1, 2, 200, 64), chosen, backend="cpu")
+
+
+@pytest.mark.parametrize("shift", [-900.0, 900.0])
+def test_scores_of_any_size_are_chosen_by(shift: float) -> None:
+    q, k, v = inputs(2048, 0, 4, 2, 64)
+    q[..., 0], k[:, :300, 0] = 8.0, shift  # what all queries think of the first keys; the mean key takes a part of it
+    packed = compiled.pack(k, v)
+    chosen = compiled.select(q, packed, 0, Sparsity(mass=0.9, blocks_per_doubling=1.5, floor=0.0, dense_tail=0))
+    got = compiled.attend(q, packed, 0, chosen)
+    assert chosen.counts.min() > 0
+    assert not got.isnan().any()
+    first = [(chosen.indices[0, 0, row, : chosen.counts[0, 0, row]] < 18).sum() for row in range(8, 16)]
+    assert all(count > 9 for count in first) if shift > 0 else all(count <= 3 for count in first)

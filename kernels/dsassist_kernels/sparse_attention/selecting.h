@@ -67,7 +67,7 @@ INLINE void share_out(const sample *w, __m512i at, const uint32_t *k8, const flo
     __mmask16 higher = g ? _mm512_cmp_ps_mask(most, _mm512_set1_ps(ZERO + 8.0f * STEP), _CMP_GT_OQ) : (__mmask16)0xffff;
     if (higher) {
       __m512 raise = _mm512_maskz_sub_ps(higher, most, _mm512_set1_ps(ZERO)), by = _mm512_mul_ps(raise, _mm512_set1_ps(1.0f / STEP));
-      sum = _mm512_mul_ps(sum, power_of_two(_mm512_sub_ps(_mm512_setzero_ps(), by)));
+      if (g) sum = _mm512_mul_ps(sum, power_of_two(_mm512_sub_ps(_mm512_setzero_ps(), by))); /* the first top may be lower than any power */
       top = _mm512_add_ps(top, by), origin = _mm512_sub_ps(origin, raise);
       for (int t = 0; t < GROUP; t++) x[t] = _mm512_sub_ps(x[t], raise);
     }
