@@ -14,7 +14,10 @@ from dsassist.settings import CompletionSettings, Settings
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 OLD = "def f(x):\n    return x\n\n\ndef g():\n    pass  # foo\n"
-NEW = "def f(x, y):\n    total = max(\n        x.value,\n    )\n    return total + foo(x, y)\n\n\ndef g():\n    pass  # foo\n"
+NEW = (
+    "def f(x, y):\n    total = max(\n        x.value,\n    )\n    return total + foo(x, y)\n\n\n"
+    "def g():\n    pass  # foo\n"
+)
 
 
 @pytest.fixture
