@@ -238,7 +238,8 @@ class Completer:
                 reason = "unknown_member"
             else:
                 possible = self._choices(site, shape, generation, typed, text, len(raw) - len(text))
-                unknown = first_unknown_name(site, text, whole=whole)
+                # who asks by hand may be about to write what is missing
+                unknown = None if site.manual else first_unknown_name(site, text, whole=whole)
                 if unknown is not None:  # a beginning may do without
                     possible = [choice for choice in possible if len(choice.text) <= unknown]
                     reason = "none" if possible and self._accept is not None else "unknown_name"

@@ -138,9 +138,13 @@ async def test_a_member_that_does_not_exist_is_not_suggested():
 
 
 async def test_a_name_that_is_nowhere_in_the_file_is_not_suggested():
-    for text, reason in (("f(decoded)", "unknown_name"), ("f(y)", "none")):
+    for text, manual, reason in (
+        ("f(decoded)", False, "unknown_name"),
+        ("f(y)", False, "none"),
+        ("f(decoded)", True, "none"),
+    ):
         completer = Completer(Model((text, -0.1)), settings())
-        await completer.suggest(site("x = |\ny = f(1)\n"))
+        await completer.suggest(site("x = |\ny = f(1)\n", manual=manual))
         assert completer.outcome.reason == reason
         await completer.close()
 
