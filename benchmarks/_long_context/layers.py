@@ -9,6 +9,7 @@ from _common import say
 from torch import Tensor
 
 from _long_context.prompts import SEGMENT, segments
+from _long_context.quality import set_way
 from dsassist_kernels.sparse_attention import Sparsity
 from dsassist_model.convert import load
 from dsassist_model.long_context import LongContext, Way
@@ -23,29 +24,33 @@ def layers(name: str, tokens: list[int], sparsity: Sparsity, *, quick: bool) -> 
     attention, by layer; every fourth layer where ``quick``. The smallest is about what any other rounding gives."""
     loaded = load(name)
     model = Transformer(loaded.config, loaded.tensors, torch.device("cpu"))
+    set_way(model, "sparse", sparsity)
     context, chosen = model.long_context, -1
-    context.sparsity, context.middle, whole = sparsity, None, len(tokens)
+    context.middle = None
 
-    def way(_: LongContext, layer: int, queries: int, seen: int) -> Way:
-        found = usual(context, layer, queries, seen)
-        return "sparse" if layer == chosen and seen == whole else "paged" if found == "paged" else "dense"
+    def way(self: LongContext, layer: int, queries: int, seen: int) -> Way:
+        if layer == chosen and seen == len(tokens):
+            return "sparse"
+        return "paged" if usual(self, layer, queries, seen) == "paged" else "dense"
 
     usual, LongContext.way = LongContext.way, way  # type: ignore[method-assign]
     pool = model.new_pool(-(-len(tokens) // 64))
     parts = segments(tokens, torch.arange(pool.pages, dtype=torch.int32), SEGMENT, every=True)
-    for part in parts[:-1]:
-        model.forward([part], pool)
 
     def read() -> Tensor:
         hidden = model.forward([parts[-1]], pool)[1::4]
         return torch.cat([model.logits(rows) for rows in hidden.split(128)]).log_softmax(-1)
 
-    exact = read()
     found = []
-    for layer in range(0, loaded.config.num_layers, 4 if quick else 1):
-        chosen, context.read, context.visible = layer, 0, 0
-        lost = float((exact.exp() * (exact - read())).sum(-1).mean())
-        found.append(lost)
-        say(f"  layer {layer:2d}: {lost:.5f} nats, {context.density:.0%} read")
-    LongContext.way = usual  # type: ignore[method-assign]
+    try:
+        for part in parts[:-1]:
+            model.forward([part], pool)
+        exact = read()
+        for layer in range(0, loaded.config.num_layers, 4 if quick else 1):
+            chosen, context.read, context.visible = layer, 0, 0
+            lost = float((exact.exp() * (exact - read())).sum(-1).mean())
+            found.append(lost)
+            say(f"  layer {layer:2d}: {lost:.5f} nats, {context.density:.0%} read")
+    finally:
+        LongContext.way = usual  # type: ignore[method-assign]
     return {"nats_lost_by_layer": found}

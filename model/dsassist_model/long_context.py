@@ -88,13 +88,13 @@ class LongContext:
     """Fewer new tokens than this are computed page by page."""
     dense_layers: int = 2
     """First layers that read everything …"""
+    dense_until: int = 32_768
+    """… of so many tokens; reading all of more costs more than all other layers."""
     middle: range | None = None
     """Layers that lose more than others by what is left out (measured: ``benchmarks/long_context.py --parts layers``):
     it is in the middle that heads look for where something was said before. None for all."""
     outer_need: float = 0.002
     """``Sparsity.fine_need`` of the other layers."""
-    dense_until: int = 32_768
-    """… of so many tokens; reading all of more costs more than all other layers."""
     gathered_from: int = 2048
     """Tokens of past and segment from which pages are gathered."""
     sparse_from: int = 6144

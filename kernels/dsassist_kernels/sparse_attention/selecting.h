@@ -1,4 +1,4 @@
-/* Which blocks of keys a row of queries reads: part of cpu.c, whose packed keys and scores it uses. */
+/* Which blocks of keys a row of queries reads: part of cpu.c, whose packed keys it uses. */
 
 /* Sums of exponentials of sixteen sampled queries over the keys of a cell: e * 2^ref */
 typedef struct {
@@ -128,6 +128,10 @@ typedef struct {
   int failed;
 } selecting;
 
+/* The first and the second of 16 packed pairs of components */
+INLINE __m512 first_of(const uint32_t *x) { return (__m512)_mm512_slli_epi32(_mm512_loadu_si512(x), 16); }
+INLINE __m512 second_of(const uint32_t *x) { return (__m512)_mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32((int)0xffff0000)); }
+
 /* Mean key of a block of 128 tokens (8 groups) of one head: pooled [hkv, coarse, d] */
 static void pool_block(void *context, int64_t piece) {
   const selecting *z = context;
@@ -136,9 +140,8 @@ static void pool_block(void *context, int64_t piece) {
   for (int64_t j = 0; j < d / 2; j++) {
     __m512 even = _mm512_setzero_ps(), odd = even;
     for (int64_t g = b * 8; g < end; g++) {
-      __m512i x = _mm512_loadu_si512(z->kp + ((h * z->groups + g) * d / 2 + j) * 16);
-      even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(x, 16));
-      odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
+      const uint32_t *x = z->kp + ((h * z->groups + g) * d / 2 + j) * 16;
+      even = _mm512_add_ps(even, first_of(x)), odd = _mm512_add_ps(odd, second_of(x));
     }
     float *o = z->pooled + (h * z->coarse + b) * d + 2 * j;
     o[0] = _mm512_reduce_add_ps(even) / (float)count, o[1] = _mm512_reduce_add_ps(odd) / (float)count;
@@ -155,18 +158,16 @@ static void round_keys(void *context, int64_t piece) {
     uint32_t *to = z->k8 + (h * z->groups + g) * d * 4;
     __m512 most = _mm512_set1_ps(1e-20f);
     for (int64_t j = 0; j < d / 2; j++) {
-      __m512i x = _mm512_loadu_si512(from + j * 16);
-      __m512 even = (__m512)_mm512_slli_epi32(x, 16), odd = (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000));
-      most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(even, magnitude), _mm512_and_ps(odd, magnitude)));
+      const uint32_t *x = from + j * 16;
+      most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(first_of(x), magnitude), _mm512_and_ps(second_of(x), magnitude)));
     }
     __m512 inverse = _mm512_div_ps(limit, most);
     __m512i sum = _mm512_setzero_si512(), byte = _mm512_set1_epi32(255);
     for (int64_t j = 0; j < d / 4; j++) {
       __m512i four = _mm512_setzero_si512();
       for (int i = 1; i >= 0; i--) {
-        __m512i x = _mm512_loadu_si512(from + (2 * j + i) * 16);
-        __m512 even = (__m512)_mm512_slli_epi32(x, 16), odd = (__m512)_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000));
-        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(even, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(odd, inverse));
+        const uint32_t *x = from + (2 * j + i) * 16;
+        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(first_of(x), inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(second_of(x), inverse));
         sum = _mm512_add_epi32(sum, _mm512_add_epi32(low, high));
         low = _mm512_or_si512(_mm512_and_si512(low, byte), _mm512_slli_epi32(_mm512_and_si512(high, byte), 8));
         four = _mm512_or_si512(_mm512_slli_epi32(four, 16), low);
@@ -201,18 +202,15 @@ static void sample_row(void *context, int64_t unit) {
   cell *cells = (cell *)((char *)list + lists_room);
   float *mean = (float *)(cells + most_cells), *square = mean + most_cells, *far = square + most_cells;
   int64_t row = z->last - unit / lists, h = unit % lists, kv = h * together / (heads / hkv);
-  int64_t first = (z->begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens, at[MOST_SAMPLES];
-  int32_t lane[MOST_SAMPLES];
+  int64_t first = (z->begin + row) * ROWS, end = first + ROWS < tokens ? first + ROWS : tokens;
+  int32_t at[MOST_SAMPLES];
   int64_t seen = (end - 1) / 128 + 1, last = (end - 1) / GROUP, count = 0, number = 0;
   const uint32_t *k8 = z->k8 + kv * groups * d * 4;
   const float *scales = z->scales + kv * groups * GROUP;
   const int32_t *bases = z->bases + kv * groups * GROUP;
   for (int64_t i = 0; i < MOST_SAMPLES; i++) {
-    lane[i] = INT32_MIN;
-    if (i >= samples) continue;
-    at[i] = first + stride - 1 + i * stride;
-    at[i] = at[i] < past ? past : at[i] >= tokens ? tokens - 1 : at[i];
-    lane[i] = (int32_t)at[i];
+    int64_t place = first + stride - 1 + i * stride;
+    at[i] = i >= samples ? INT32_MIN : (int32_t)(place < past ? past : place >= tokens ? tokens - 1 : place);
   }
   float edge = 0.0f; /* the score from which a block of 128 is a candidate */
   if (seen > candidates) {
@@ -254,7 +252,7 @@ static void sample_row(void *context, int64_t unit) {
   int64_t cells_used = (count + per - 1) / per;
   memset(mean, 0, (size_t)cells_used * sizeof(float));
   memset(square, 0, (size_t)cells_used * sizeof(float));
-  __m512i lanes = _mm512_loadu_si512(lane);
+  __m512i lanes = _mm512_loadu_si512(at);
   for (int64_t g = 0; g < together; g++) {
     const float *x[MOST_SAMPLES];
     for (int64_t i = 0; i < MOST_SAMPLES; i++) x[i] = i < samples ? q + (at[i] - past) * qt + (h * together + g) * qh : NULL;

@@ -242,8 +242,9 @@ class Completer:
                 unknown = None if site.manual else first_unknown_name(site, text, whole=whole)
                 if unknown is not None:  # a beginning may do without
                     possible = [choice for choice in possible if len(choice.text) <= unknown]
-                    reason = "none" if possible and self._accept is not None else "unknown_name"
-        if reason == "none" and possible and self._accept is not None:
+                    if not possible or self._accept is None:
+                        reason = "unknown_name"
+        if possible and self._accept is not None:
             text, reason, chance = self._picked(site, self._accept, text, possible)
         if self.observer is not None:
             self.observer(Attempt(site, shape, raw, text, reason, possible, chance))
